@@ -1,0 +1,58 @@
+//! From a folder of files to documents and chunks.
+//!
+//! The crate reads, normalises and splits; it does no machine learning and no network. How long a chunk is,
+//! in the model's tokens, is measured by a counter that the caller passes in.
+//!
+//! In the order in which a file travels: [`Reader`] finds it (`folder`), `encoding` makes text of its bytes,
+//! `readers` make prose, tables, records or cues of the text, `build` lays metadata over it (`meta`) and
+//! makes documents, `structure` and `sentence` find where it may be cut, and `chunking` cuts it.
+//!
+//! Text is kept to the letter but for its line ends, which become LF, and its byte order mark, which goes;
+//! line numbers are those of the source file either way.
+
+mod build;
+mod chunking;
+mod columns;
+mod context;
+mod corpus;
+mod document;
+mod encoding;
+mod extract;
+mod folder;
+mod lines;
+mod meta;
+mod node;
+mod problem;
+mod reader;
+mod readers;
+mod sentence;
+mod structure;
+
+pub use context::context_header;
+pub use corpus::{Corpus, CorpusError, SourceFile};
+pub use document::{Audience, Chunk, ChunkId, Document, DocumentId, Field, Kind, Location, Profile, Status};
+pub use extract::{Extracted, ExtractedSection, ExtractedTable, extract};
+pub use problem::{Problem, Severity};
+pub use reader::Reader;
+pub use sentence::sentences;
+use serde::{Deserialize, Serialize};
+
+/// Counts a text's tokens as the embedding model will see them.
+pub type CountTokens<'a> = &'a (dyn Fn(&str) -> usize + Sync);
+
+/// Limits of reading and splitting.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Longest chunk, in the model's tokens, its context header not counted.
+    pub max_chunk_tokens: usize,
+    /// Chunks shorter than this join a neighbour under the same heading, in tokens.
+    pub min_chunk_tokens: usize,
+    /// Largest file that is read, in bytes.
+    pub max_file_bytes: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { max_chunk_tokens: 320, min_chunk_tokens: 24, max_file_bytes: 64 << 20 }
+    }
+}
