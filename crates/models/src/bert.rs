@@ -1,0 +1,204 @@
+//! The weights of a BERT-family encoder under their Hugging Face names, independent of how they are computed with.
+
+use std::path::Path;
+
+use crate::ModelError;
+use crate::manifest::Manifest;
+use crate::weights::{Matrix, Weights};
+
+/// Sizes of a network.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Config {
+    pub(crate) hidden: usize,
+    pub(crate) n_layers: usize,
+    pub(crate) n_heads: usize,
+    pub(crate) feed_forward: usize,
+    pub(crate) n_positions: usize,
+    pub(crate) epsilon: f32,
+}
+
+impl Config {
+    pub(crate) fn head_size(&self) -> usize {
+        self.hidden / self.n_heads
+    }
+}
+
+/// A matrix with one row per output, and what is added to the outputs.
+pub(crate) struct Linear {
+    pub(crate) matrix: Matrix,
+    pub(crate) bias: Vec<f32>,
+}
+
+/// Layer normalisation: what the normalised values are multiplied with, and what is added then.
+pub(crate) struct Norm {
+    pub(crate) gain: Vec<f32>,
+    pub(crate) bias: Vec<f32>,
+}
+
+/// One layer of the encoder.
+pub(crate) struct Layer {
+    pub(crate) query: Linear,
+    pub(crate) key: Linear,
+    pub(crate) value: Linear,
+    pub(crate) attention_output: Linear,
+    pub(crate) attention_norm: Norm,
+    pub(crate) intermediate: Linear,
+    pub(crate) output: Linear,
+    pub(crate) output_norm: Norm,
+}
+
+/// What turns token ids into the first layer's input.
+pub(crate) struct Embeddings {
+    words: Matrix,
+    /// Position vectors with the first token type's vector added, from the family's first position on.
+    positions: Vec<f32>,
+    pub(crate) norm: Norm,
+    hidden: usize,
+}
+
+impl Embeddings {
+    /// Writes the sum of a token's vectors, before normalisation. `out` has the hidden size.
+    pub(crate) fn write(&self, id: u32, position: usize, out: &mut [f32]) {
+        self.words.decode_row(id as usize, out);
+        let place = &self.positions[position * self.hidden..(position + 1) * self.hidden];
+        for (value, add) in out.iter_mut().zip(place) {
+            *value += add;
+        }
+    }
+
+    /// Number of tokens with a vector.
+    pub(crate) fn n_words(&self) -> usize {
+        self.words.n_rows
+    }
+}
+
+/// An opened model file with its sizes.
+pub(crate) struct Bert {
+    pub(crate) config: Config,
+    weights: Weights,
+    /// What published files put before every name: nothing, `bert.` or `roberta.`.
+    prefix: &'static str,
+    position_offset: usize,
+}
+
+impl Bert {
+    /// Opens the weights of a model's folder and checks that their sizes fit the manifest.
+    ///
+    /// # Errors
+    /// [`ModelError::Missing`] or [`ModelError::Damaged`].
+    pub(crate) fn open(dir: &Path, manifest: &Manifest) -> Result<Self, ModelError> {
+        let weights = Weights::open(&dir.join(&manifest.weights))?;
+        let prefix = ["", "bert.", "roberta."]
+            .into_iter()
+            .find(|prefix| weights.has(&format!("{prefix}embeddings.word_embeddings.weight")))
+            .ok_or_else(|| weights.damaged("there are no word embeddings in it".to_owned()))?;
+        let config = read_config(dir, &weights, prefix)?;
+        let position_offset = manifest.architecture.position_offset();
+        let plausible = config.hidden == manifest.dimension
+            && config.n_heads > 0
+            && config.hidden.is_multiple_of(config.n_heads)
+            && config.n_layers > 0
+            && config.feed_forward > 0
+            && config.epsilon.is_finite()
+            && config.epsilon >= 0.0
+            && manifest.max_tokens + position_offset <= config.n_positions;
+        if !plausible {
+            return Err(weights.damaged(format!("its sizes do not fit the manifest: {config:?}")));
+        }
+        Ok(Self { config, weights, prefix, position_offset })
+    }
+
+    /// Reads the embedding tables.
+    pub(crate) fn embeddings(&self) -> Result<Embeddings, ModelError> {
+        let hidden = self.config.hidden;
+        let name = |part: &str| format!("{}embeddings.{part}", self.prefix);
+        let words = self.weights.matrix(&name("word_embeddings.weight"), None, hidden)?;
+        let types = self.weights.matrix(&name("token_type_embeddings.weight"), None, hidden)?;
+        let mut first_type = vec![0.0; hidden];
+        types.decode_row(0, &mut first_type);
+        let positions = self.weights.matrix(
+            &name("position_embeddings.weight"),
+            Some(self.config.n_positions),
+            hidden,
+        )?;
+        let mut positions = positions.decode().split_off(self.position_offset * hidden);
+        for row in positions.chunks_exact_mut(hidden) {
+            for (value, add) in row.iter_mut().zip(&first_type) {
+                *value += add;
+            }
+        }
+        Ok(Embeddings { words, positions, norm: self.norm(&name("LayerNorm"))?, hidden })
+    }
+
+    /// Reads one layer.
+    pub(crate) fn layer(&self, idx: usize) -> Result<Layer, ModelError> {
+        let Config { hidden, feed_forward, .. } = self.config;
+        let name = |part: &str| format!("{}encoder.layer.{idx}.{part}", self.prefix);
+        Ok(Layer {
+            query: self.linear(&name("attention.self.query"), hidden, hidden)?,
+            key: self.linear(&name("attention.self.key"), hidden, hidden)?,
+            value: self.linear(&name("attention.self.value"), hidden, hidden)?,
+            attention_output: self.linear(&name("attention.output.dense"), hidden, hidden)?,
+            attention_norm: self.norm(&name("attention.output.LayerNorm"))?,
+            intermediate: self.linear(&name("intermediate.dense"), feed_forward, hidden)?,
+            output: self.linear(&name("output.dense"), hidden, feed_forward)?,
+            output_norm: self.norm(&name("output.LayerNorm"))?,
+        })
+    }
+
+    fn linear(&self, name: &str, n_rows: usize, n_columns: usize) -> Result<Linear, ModelError> {
+        Ok(Linear {
+            matrix: self.weights.matrix(&format!("{name}.weight"), Some(n_rows), n_columns)?,
+            bias: self.weights.vector(&format!("{name}.bias"), n_rows)?,
+        })
+    }
+
+    fn norm(&self, name: &str) -> Result<Norm, ModelError> {
+        let hidden = self.config.hidden;
+        Ok(Norm {
+            gain: self.weights.vector(&format!("{name}.weight"), hidden)?,
+            bias: self.weights.vector(&format!("{name}.bias"), hidden)?,
+        })
+    }
+}
+
+/// Sizes from the GGUF metadata, or from the `config.json` beside safetensors.
+fn read_config(dir: &Path, weights: &Weights, prefix: &str) -> Result<Config, ModelError> {
+    let shape = weights.shape(&format!("{prefix}embeddings.position_embeddings.weight"))?;
+    let &[n_positions, hidden] = shape else {
+        return Err(weights.damaged(format!("the position embeddings have the shape {shape:?}")));
+    };
+    if weights.is_gguf() {
+        let number = |key: &str| {
+            weights.number(key).ok_or_else(|| weights.damaged(format!("its metadata has no number {key}")))
+        };
+        return Ok(Config {
+            hidden,
+            n_layers: number("bert.block_count")? as usize,
+            n_heads: number("bert.attention.head_count")? as usize,
+            feed_forward: number("bert.feed_forward_length")? as usize,
+            n_positions,
+            epsilon: number("bert.attention.layer_norm_epsilon")? as f32,
+        });
+    }
+    let path = dir.join("config.json");
+    let file: File = serde_json::from_slice(&crate::manifest::read(&path)?)
+        .map_err(|error| ModelError::Damaged { path, reason: error.to_string() })?;
+    Ok(Config {
+        hidden,
+        n_layers: file.num_hidden_layers,
+        n_heads: file.num_attention_heads,
+        feed_forward: file.intermediate_size,
+        n_positions,
+        epsilon: file.layer_norm_eps,
+    })
+}
+
+/// What matters of a Hugging Face `config.json`.
+#[derive(serde::Deserialize)]
+struct File {
+    num_hidden_layers: usize,
+    num_attention_heads: usize,
+    intermediate_size: usize,
+    layer_norm_eps: f32,
+}

@@ -1,0 +1,223 @@
+//! The hot path in integers and vectors, one implementation per instruction set, chosen at run time.
+//!
+//! The only unsafe code of the project is in this module and below it. It is of three kinds: intrinsics, which need
+//! nothing but that the machine has them; reads and writes through pointers in the inner loops, whose ranges the
+//! functions around them assert; and the calls from here into functions compiled for an instruction set.
+//!
+//! What is computed exactly: weights and their scales are used as stored. What is rounded: activations to a byte
+//! with one scale per token or per 32 numbers before each product, and attention's exponential and GELU to polynomials whose errors
+//! are stated where they are defined.
+#![allow(unsafe_code)]
+// The forced inlining is what carries the target features from the entry points below into the generic kernels.
+#![allow(clippy::inline_always)]
+// In a register tile the row is the name of a register in several arrays at once, not an element to visit.
+#![allow(clippy::needless_range_loop)]
+// Intrinsics are meant to be brought in together.
+#![allow(clippy::wildcard_imports)]
+
+mod attention;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod buffer;
+mod matmul;
+mod pack;
+mod portable;
+mod rowwise;
+mod simd;
+
+use std::ops::Range;
+
+pub(crate) use attention::{Head, Scratch};
+pub(crate) use buffer::Buffer;
+pub(crate) use matmul::Layout;
+pub(crate) use pack::{Activations, PackedLinear, Scaling};
+pub(crate) use rowwise::Blocks;
+
+#[cfg(target_arch = "x86_64")]
+use self::avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+use self::avx512::Avx512;
+use self::portable::Portable;
+use self::simd::Simd;
+use crate::bert::Norm;
+
+/// An instruction set that this machine has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Isa {
+    /// AVX-512 with VNNI.
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Avx512),
+    /// AVX2 with AVX-VNNI.
+    #[cfg(target_arch = "x86_64")]
+    AvxVnni(Avx2<true>),
+    /// AVX2 and FMA.
+    #[cfg(target_arch = "x86_64")]
+    Avx2(Avx2<false>),
+    /// Plain Rust.
+    Portable(Portable),
+}
+
+impl Isa {
+    /// All that this machine has, fastest first; the last is always the portable one.
+    pub(crate) fn available() -> Vec<Self> {
+        let mut available = Vec::new();
+        #[cfg(target_arch = "x86_64")]
+        {
+            available.extend(Avx512::detect().map(Self::Avx512));
+            available.extend(Avx2::<true>::detect().map(Self::AvxVnni));
+            available.extend(Avx2::<false>::detect().map(Self::Avx2));
+        }
+        available.push(Self::Portable(Portable));
+        available
+    }
+
+    /// Name for reports.
+    pub(crate) fn name(self) -> &'static str {
+        fn name<S: Simd>(_: S) -> &'static str {
+            S::NAME
+        }
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(simd) => name(simd),
+            #[cfg(target_arch = "x86_64")]
+            Self::AvxVnni(simd) => name(simd),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(simd) => name(simd),
+            Self::Portable(simd) => name(simd),
+        }
+    }
+
+    /// Columns of a panel, two vectors.
+    pub(crate) fn panel(self) -> usize {
+        fn panel<S: Simd>(_: S) -> usize {
+            2 * S::LANES
+        }
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(simd) => panel(simd),
+            #[cfg(target_arch = "x86_64")]
+            Self::AvxVnni(simd) => panel(simd),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(simd) => panel(simd),
+            Self::Portable(simd) => panel(simd),
+        }
+    }
+}
+
+/// Defines a function that runs a generic kernel compiled for the given instruction set.
+macro_rules! entry_point {
+    ($(#[$doc:meta])* $name:ident => $kernel:path, ($($argument:ident: $kind:ty),* $(,)?)) => {
+        $(#[$doc])*
+        pub(crate) fn $name(isa: Isa, $($argument: $kind),*) {
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
+            fn avx512(simd: Avx512, $($argument: $kind),*) {
+                $kernel(simd, $($argument),*);
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma,avxvnni")]
+            fn avx_vnni(simd: Avx2<true>, $($argument: $kind),*) {
+                $kernel(simd, $($argument),*);
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            fn avx2(simd: Avx2<false>, $($argument: $kind),*) {
+                $kernel(simd, $($argument),*);
+            }
+            match isa {
+                // SAFETY: the value is only made where these features were detected (FMA and AVX2 come with AVX-512).
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx512(simd) => unsafe { avx512(simd, $($argument),*) },
+                // SAFETY: the value is only made where these features were detected.
+                #[cfg(target_arch = "x86_64")]
+                Isa::AvxVnni(simd) => unsafe { avx_vnni(simd, $($argument),*) },
+                // SAFETY: the value is only made where these features were detected.
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx2(simd) => unsafe { avx2(simd, $($argument),*) },
+                Isa::Portable(simd) => $kernel(simd, $($argument),*),
+            }
+        }
+    };
+}
+
+#[inline(always)]
+fn plain_matmul<S: Simd>(
+    simd: S,
+    input: &Activations,
+    rows: Range<usize>,
+    weights: &PackedLinear,
+    panels: Range<usize>,
+    out: &mut [f32],
+    layout: Layout,
+) {
+    matmul::matmul::<S, false>(simd, input, rows, weights, panels, out, layout);
+}
+
+#[inline(always)]
+fn gelu_matmul<S: Simd>(
+    simd: S,
+    input: &Activations,
+    rows: Range<usize>,
+    weights: &PackedLinear,
+    panels: Range<usize>,
+    out: &mut [f32],
+    layout: Layout,
+) {
+    matmul::matmul::<S, true>(simd, input, rows, weights, panels, out, layout);
+}
+
+entry_point!(
+    /// `out = input[rows] * weights[panels] + bias`; the ranges' firsts are row and column 0 of `out`.
+    linear => plain_matmul,
+    (
+        input: &Activations,
+        rows: Range<usize>,
+        weights: &PackedLinear,
+        panels: Range<usize>,
+        out: &mut [f32],
+        layout: Layout,
+    )
+);
+
+entry_point!(
+    /// As [`linear`], followed by GELU.
+    linear_gelu => gelu_matmul,
+    (
+        input: &Activations,
+        rows: Range<usize>,
+        weights: &PackedLinear,
+        panels: Range<usize>,
+        out: &mut [f32],
+        layout: Layout,
+    )
+);
+
+entry_point!(
+    /// Layer normalisation of `state` plus `add`, kept in `state` and as bytes in `out` from `out_row` on.
+    normalise => rowwise::normalise,
+    (
+        state: &mut [f32],
+        add: Option<Blocks<'_>>,
+        norm: &Norm,
+        epsilon: f32,
+        out: &mut Activations,
+        out_row: usize,
+    )
+);
+
+entry_point!(
+    /// Rounds rows to bytes, into the rows `out_rows` of `out`.
+    quantise => rowwise::quantise,
+    (values: Blocks<'_>, out: &mut Activations, out_rows: Range<usize>)
+);
+
+entry_point!(
+    /// Attention of one text and one head; the rows of `out` are `out_stride` apart.
+    attend => attention::attend,
+    (head: Head<'_>, scratch: &mut Scratch, out: &mut [f32], out_stride: usize)
+);
+
+#[cfg(test)]
+mod tests;

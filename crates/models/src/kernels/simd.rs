@@ -1,0 +1,77 @@
+//! The operations on vectors that the kernels are written in, once for every instruction set.
+//!
+//! A kernel is a generic, always-inlined function over [`Simd`]; `super` calls it from one function per
+//! instruction set that has the needed target features switched on, so that everything is compiled with them. A
+//! value that implements [`Simd`] is the proof that this machine has the instructions: it is only made after
+//! detection. To add an instruction set (NEON with dot products, say), implement this trait and list it in
+//! `super::Isa`.
+
+/// Vectors of one instruction set: `f32` lanes, and dot products of four bytes into each lane.
+pub(crate) trait Simd: Copy + Send + Sync + 'static {
+    /// Name for reports.
+    const NAME: &'static str;
+    /// Numbers in a vector.
+    const LANES: usize;
+    /// Rows of a register tile (it is two vectors wide), as many as the registers hold.
+    const TILE_ROWS: usize;
+    /// A vector of `f32`.
+    type F: Copy;
+    /// A vector of weights: for each lane, four unsigned bytes.
+    type W: Copy;
+    /// Four signed activations, in every lane.
+    type A: Copy;
+    /// Sums of products while a block of 32 is worked through.
+    type Acc: Copy;
+
+    /// The same number in every lane.
+    fn splat(self, value: f32) -> Self::F;
+    /// Reads a vector.
+    ///
+    /// # Safety
+    /// `LANES` numbers can be read from `from`.
+    unsafe fn load(self, from: *const f32) -> Self::F;
+    /// Writes a vector.
+    ///
+    /// # Safety
+    /// `LANES` numbers can be written to `to`.
+    unsafe fn store(self, to: *mut f32, value: Self::F);
+    /// `left + right`.
+    fn add(self, left: Self::F, right: Self::F) -> Self::F;
+    /// `left - right`.
+    fn sub(self, left: Self::F, right: Self::F) -> Self::F;
+    /// `left * right`.
+    fn mul(self, left: Self::F, right: Self::F) -> Self::F;
+    /// `left * right + add`.
+    fn mul_add(self, left: Self::F, right: Self::F, add: Self::F) -> Self::F;
+    /// The larger of each lane.
+    fn max(self, left: Self::F, right: Self::F) -> Self::F;
+    /// The smaller of each lane.
+    fn min(self, left: Self::F, right: Self::F) -> Self::F;
+    /// The sum of all lanes.
+    fn sum(self, value: Self::F) -> f32;
+    /// The largest lane.
+    fn largest(self, value: Self::F) -> f32;
+    /// The nearest whole number.
+    fn round(self, value: Self::F) -> Self::F;
+    /// `value * 2^exponent` for whole exponents from -126 to 127.
+    fn scale_by_power(self, value: Self::F, exponent: Self::F) -> Self::F;
+    /// Writes the lanes, which lie between -127 and 127, as the nearest bytes.
+    ///
+    /// # Safety
+    /// `LANES` bytes can be written to `to`.
+    unsafe fn store_bytes(self, to: *mut i8, value: Self::F);
+
+    /// Reads a vector of weights.
+    ///
+    /// # Safety
+    /// `4 * LANES` bytes can be read from `from`.
+    unsafe fn load_weights(self, from: *const u8) -> Self::W;
+    /// Four activations in every lane.
+    fn splat_activations(self, four: i32) -> Self::A;
+    /// Starts the sums of a block. `correction` must be in the final sum once.
+    fn start<const WIDE: bool>(self, correction: i32) -> Self::Acc;
+    /// Adds four products to every lane. Weights are below 16, or any byte if `WIDE`.
+    fn dot<const WIDE: bool>(self, acc: Self::Acc, weights: Self::W, activations: Self::A) -> Self::Acc;
+    /// The sums of a block, with `correction` in them once.
+    fn finish<const WIDE: bool>(self, acc: Self::Acc, correction: i32) -> Self::F;
+}
