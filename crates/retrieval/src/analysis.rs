@@ -1,0 +1,392 @@
+//! From text to index terms, Chinese first.
+//!
+//! Words (jieba in search mode, over Chinese runs) and character bigrams go to separate fields: words are precise
+//! where the dictionary knows them, bigrams find what it does not; on `dragonball_zh` both together reach 0.746
+//! nDCG@10 against 0.705 and 0.704 alone. Latin runs are words; a model number such as `LB-300S` gives the whole
+//! (`lb300s`, however it is hyphenated) and its parts (`lb`, `300s`, `300`), and a number with a unit gives one
+//! term in one spelling (`75kw` for `75 kW` and `75 千瓦`).
+
+use std::collections::HashSet;
+use std::ops::Range;
+use std::sync::{Arc, LazyLock};
+
+use jieba_rs::Jieba;
+
+use crate::text::{Folded, fold, fold_text, is_han};
+
+/// What a term is, which decides the fields it is looked up in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum TermKind {
+    /// A dictionary word, a Latin word, or a part of a model number.
+    Word,
+    /// A whole model number, or a number with its unit: rare and decisive.
+    Code,
+    /// Two neighbouring Chinese characters (or one that stands alone).
+    Bigram,
+}
+
+/// One index term and the original bytes that it covers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Term {
+    pub text: String,
+    pub kind: TermKind,
+    pub span: Range<usize>,
+}
+
+static DEFAULT_JIEBA: LazyLock<Arc<Jieba>> = LazyLock::new(|| Arc::new(Jieba::new()));
+
+/// Cuts text into terms; the same instance must cut documents and questions.
+pub(crate) struct Analyzer {
+    jieba: Arc<Jieba>,
+}
+
+impl Analyzer {
+    /// An analyzer whose dictionary also knows `words` (product names, keywords of the knowledge).
+    pub fn new<'a>(words: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut own: Vec<String> = words
+            .into_iter()
+            .map(fold_text)
+            .filter(|word| (2..=8).contains(&word.chars().count()) && word.chars().all(is_han))
+            .collect();
+        own.sort();
+        own.dedup();
+        own.retain(|word| !DEFAULT_JIEBA.has_word(word));
+        if own.is_empty() {
+            return Self { jieba: DEFAULT_JIEBA.clone() };
+        }
+        let mut jieba = (**DEFAULT_JIEBA).clone();
+        for word in &own {
+            jieba.add_word(word, None, None);
+        }
+        Self { jieba: Arc::new(jieba) }
+    }
+
+    /// All terms of `text`, in order of position; overlapping terms (a word and its parts) are all there.
+    pub fn terms(&self, text: &str) -> Vec<Term> {
+        let folded = fold(text);
+        let mut terms = Vec::new();
+        for run in runs(&folded.text) {
+            match run.kind {
+                RunKind::Han => self.han_terms(&folded, run.span, &mut terms),
+                RunKind::Latin => latin_terms(&folded, run.span, &mut terms),
+            }
+        }
+        quantity_terms(&folded, &mut terms);
+        terms
+    }
+
+    /// The words of `text` in their order, without overlaps, stop words left out: for coverage and keywords.
+    pub fn plain_words(&self, text: &str) -> Vec<String> {
+        let folded = fold(text);
+        let mut words = Vec::new();
+        for run in runs(&folded.text) {
+            let run_text = &folded.text[run.span.clone()];
+            match run.kind {
+                RunKind::Han => {
+                    words.extend(self.jieba.cut(run_text, true).iter().map(|token| token.word.to_owned()));
+                }
+                RunKind::Latin => words.push(stem(&join(run_text))),
+            }
+        }
+        words.retain(|word| !is_stop_word(word));
+        words
+    }
+
+    /// The words of folded text with their byte ranges, stop words included.
+    pub fn segments<'t>(&self, folded: &'t str) -> Vec<(&'t str, Range<usize>)> {
+        let mut segments = Vec::new();
+        for run in runs(folded) {
+            let text = &folded[run.span.clone()];
+            match run.kind {
+                RunKind::Han => segments.extend(self.jieba.cut(text, true).into_iter().map(|token| {
+                    (token.word, run.span.start + token.byte_start..run.span.start + token.byte_end)
+                })),
+                RunKind::Latin => segments.push((text, run.span)),
+            }
+        }
+        segments
+    }
+
+    fn han_terms(&self, folded: &Folded, span: Range<usize>, terms: &mut Vec<Term>) {
+        let run = &folded.text[span.clone()];
+        for token in self.jieba.cut_for_search(run, true) {
+            let at = span.start + token.byte_start..span.start + token.byte_end;
+            terms.push(Term { text: token.word.to_owned(), kind: TermKind::Word, span: folded.original(at) });
+        }
+        let starts: Vec<usize> = run.char_indices().map(|(i, _)| span.start + i).chain([span.end]).collect();
+        if starts.len() == 2 {
+            let at = starts[0]..starts[1];
+            terms.push(Term {
+                text: folded.text[at.clone()].to_owned(),
+                kind: TermKind::Bigram,
+                span: folded.original(at),
+            });
+        }
+        for pair in starts.windows(3) {
+            let at = pair[0]..pair[2];
+            terms.push(Term {
+                text: folded.text[at.clone()].to_owned(),
+                kind: TermKind::Bigram,
+                span: folded.original(at),
+            });
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum RunKind {
+    Han,
+    Latin,
+}
+
+struct Run {
+    kind: RunKind,
+    span: Range<usize>,
+}
+
+/// Maximal runs of Chinese characters, and of other letters and digits with single connectors inside.
+fn runs(folded: &str) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    let chars: Vec<(usize, char)> = folded.char_indices().collect();
+    for (i, &(at, c)) in chars.iter().enumerate() {
+        let end = at + c.len_utf8();
+        let kind = if is_han(c) {
+            RunKind::Han
+        } else if c.is_alphanumeric() {
+            RunKind::Latin
+        } else {
+            let joins = is_connector(c)
+                && i > 0
+                && is_latin(chars[i - 1].1)
+                && chars.get(i + 1).is_some_and(|&(_, next)| is_latin(next))
+                // A dot joins digits (3.5) and letters with digits, not two sentences written without a space.
+                && (c != '.' || chars[i - 1].1.is_ascii_digit() || chars[i + 1].1.is_ascii_digit());
+            if joins && let Some(last) = runs.last_mut() {
+                last.span.end = end;
+            }
+            continue;
+        };
+        match runs.last_mut() {
+            Some(last) if last.kind == kind && last.span.end == at => last.span.end = end,
+            _ => runs.push(Run { kind, span: at..end }),
+        }
+    }
+    runs
+}
+
+fn is_latin(c: char) -> bool {
+    c.is_alphanumeric() && !is_han(c)
+}
+
+fn is_connector(c: char) -> bool {
+    matches!(c, '-' | '.' | '_' | '/' | '\'' | '\u{2010}'..='\u{2015}')
+}
+
+/// A Latin run without the connectors that people write or leave out: `lb-300s` is `lb300s`, `3.5` stays.
+fn join(run: &str) -> String {
+    run.chars().filter(|c| !is_connector(*c) || *c == '.').collect()
+}
+
+fn latin_terms(folded: &Folded, span: Range<usize>, terms: &mut Vec<Term>) {
+    let run = &folded.text[span.clone()];
+    let has_digit = run.bytes().any(|b| b.is_ascii_digit());
+    let has_letter = run.chars().any(char::is_alphabetic);
+    let joined = join(run);
+    let is_number = has_digit && !has_letter;
+    let mut push = |text: String, kind, at: Range<usize>| {
+        if !text.is_empty() {
+            terms.push(Term { text, kind, span: folded.original(at) });
+        }
+    };
+    if has_digit && has_letter {
+        push(joined.clone(), TermKind::Code, span.clone());
+    } else {
+        push(if is_number { joined.clone() } else { stem(&joined) }, TermKind::Word, span.clone());
+    }
+    // Parts: between connectors, and where letters meet digits.
+    let mut parts: Vec<Range<usize>> = Vec::new();
+    let mut previous: Option<char> = None;
+    for (offset, c) in run.char_indices() {
+        let at = span.start + offset;
+        let end = at + c.len_utf8();
+        if is_connector(c) && !(c == '.' && is_number) {
+            previous = None;
+            continue;
+        }
+        match (previous, parts.last_mut()) {
+            (Some(p), Some(last)) if p.is_ascii_digit() == c.is_ascii_digit() || c == '.' || p == '.' => {
+                last.end = end;
+            }
+            _ => parts.push(at..end),
+        }
+        previous = Some(c);
+    }
+    if parts.len() > 1 && run.len() <= 40 {
+        for part in &parts {
+            let text = &folded.text[part.clone()];
+            push(stem(text), TermKind::Word, part.clone());
+        }
+        // `300s` of `lb-300s`: what people say when they leave the series out.
+        for pair in parts.windows(2) {
+            let adjacent = pair[0].end == pair[1].start;
+            let digits_first = folded.text[pair[0].clone()].bytes().all(|b| b.is_ascii_digit());
+            if adjacent && digits_first && parts.len() > 2 {
+                let at = pair[0].start..pair[1].end;
+                push(folded.text[at.clone()].to_owned(), TermKind::Code, at);
+            }
+        }
+    }
+}
+
+/// Spellings of units and the one they are folded to; longer ones first where one begins another.
+const UNITS: &[(&str, &str)] = &[
+    ("千瓦", "kw"),
+    ("kw", "kw"),
+    ("毫米", "mm"),
+    ("mm", "mm"),
+    ("厘米", "cm"),
+    ("公分", "cm"),
+    ("cm", "cm"),
+    ("平方米", "m2"),
+    ("平米", "m2"),
+    ("m2", "m2"),
+    ("毫升", "ml"),
+    ("ml", "ml"),
+    ("公斤", "kg"),
+    ("千克", "kg"),
+    ("kg", "kg"),
+    ("万元", "万"),
+    ("万块", "万"),
+    ("万", "万"),
+    ("小时", "小时"),
+    ("分钟", "分钟"),
+    ("min", "分钟"),
+    ("个月", "月"),
+    ("伏", "v"),
+    ("v", "v"),
+    ("工位", "工位"),
+    ("头", "头"),
+    ("°c", "c"),
+    ("摄氏度", "c"),
+    ("天", "天"),
+    ("年", "年"),
+    ("折", "折"),
+    ("%", "%"),
+];
+
+/// A term for each number that a unit follows, in one spelling.
+fn quantity_terms(folded: &Folded, terms: &mut Vec<Term>) {
+    let text = folded.text.as_str();
+    let bytes = text.as_bytes();
+    let mut i = 0;
+    while i < bytes.len() {
+        if !bytes[i].is_ascii_digit() {
+            i += 1;
+            continue;
+        }
+        let start = i;
+        while i < bytes.len()
+            && (bytes[i].is_ascii_digit()
+                || (matches!(bytes[i], b'.' | b',') && bytes.get(i + 1).is_some_and(u8::is_ascii_digit)))
+        {
+            i += 1;
+        }
+        let number: String = text[start..i].chars().filter(|c| *c != ',').collect();
+        if number.len() < i - start {
+            // The run was cut at its commas; the number is one word all the same.
+            let span = folded.original(start..i);
+            terms.push(Term { text: number.clone(), kind: TermKind::Word, span });
+        }
+        let rest = text[i..].trim_start_matches(' ');
+        let gap = text.len() - i - rest.len();
+        if gap > 2 {
+            continue;
+        }
+        for (spelling, unit) in UNITS {
+            let Some(after) = rest.strip_prefix(spelling) else { continue };
+            let latin_unit = spelling.as_bytes()[0].is_ascii_alphabetic();
+            if latin_unit && after.chars().next().is_some_and(is_latin) {
+                continue;
+            }
+            let end = i + gap + spelling.len();
+            terms.push(Term {
+                text: format!("{number}{unit}"),
+                kind: TermKind::Code,
+                span: folded.original(start..end),
+            });
+            break;
+        }
+    }
+}
+
+/// Takes the plural and the third-person `s` off an English word (Harman's s-stemmer, JASIS 42(1), 1991).
+fn stem(word: &str) -> String {
+    if !word.is_ascii() || word.len() < 4 || word.bytes().any(|b| b.is_ascii_digit()) {
+        return word.to_owned();
+    }
+    if let Some(base) = word.strip_suffix("ies").filter(|b| !b.ends_with('e') && !b.ends_with('a')) {
+        return format!("{base}y");
+    }
+    if let Some(base) = word.strip_suffix('s')
+        && !base.ends_with('u')
+        && !base.ends_with('s')
+    {
+        return base.to_owned();
+    }
+    word.to_owned()
+}
+
+/// Whether a word says nothing of what a question is about.
+pub(crate) fn is_stop_word(word: &str) -> bool {
+    static STOP_WORDS: LazyLock<HashSet<&'static str>> =
+        LazyLock::new(|| include_str!("../data/stop_words.txt").split_whitespace().collect());
+    STOP_WORDS.contains(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: &[&str]) {
+        let terms: Vec<String> = Analyzer::new([]).terms(text).into_iter().map(|t| t.text).collect();
+        for word in expected {
+            assert!(terms.iter().any(|t| t == word), "{text}: {word} is not among {terms:?}");
+        }
+    }
+
+    #[test]
+    fn model_numbers_are_found_whole_and_in_part_however_written() {
+        for text in ["LB-300S", "ＬＢ－３００Ｓ", "lb300s", "LB—300S 贴标机"] {
+            check(text, &["lb300s", "lb", "300", "300s"]);
+        }
+        check("FP-120H高速枕式包装机", &["fp120h", "120h", "枕式", "包装机"]);
+    }
+
+    #[test]
+    fn numbers_with_units_have_one_spelling() {
+        for text in ["75kW", "75 千瓦", "７５ＫＷ", "功率75千瓦的"] {
+            check(text, &["75kw"]);
+        }
+        check("26.8 万元", &["26.8万"]);
+        check("3,600 瓶/小时", &["3600"]);
+    }
+
+    #[test]
+    fn chinese_gives_words_and_bigrams() {
+        check("贴标机提速", &["贴标", "标机", "机提", "提速"]);
+    }
+
+    #[test]
+    fn the_user_dictionary_keeps_own_words_whole() {
+        let analyzer = Analyzer::new(["鹭岭包装"]);
+        assert!(analyzer.plain_words("鹭岭包装的价格").contains(&"鹭岭包装".to_owned()));
+    }
+
+    #[test]
+    fn spans_point_into_the_original_text() {
+        let text = "換線：ＬＢ－３００Ｓ，７５ 千瓦";
+        for term in Analyzer::new([]).terms(text) {
+            assert!(text.get(term.span.clone()).is_some(), "{term:?}");
+        }
+    }
+}

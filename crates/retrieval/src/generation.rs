@@ -1,0 +1,245 @@
+//! One immutable generation on disk: how it is written, and how it is opened and believed.
+//!
+//! `DATA/index/gen-000007/` holds the documents and chunks as JSON lines, the vector rows, the lexical segment and,
+//! for large sets, the graph. `manifest.json` is written last and names every other file with its length and
+//! SHA-256; a folder without a manifest that fits is not a generation. `DATA/index/CURRENT` names the one in use
+//! and is replaced by rename, so a crash at any moment leaves either the old or the new one.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use flightdeck_corpus::{Chunk, Corpus, Document, SourceFile};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::analysis::Analyzer;
+use crate::dense::{self, Dense, Vectors};
+use crate::index::{Contents, Index, Summary};
+use crate::lexical::{self, Lexical};
+use crate::{RetrievalError, Settings};
+
+/// Raised whenever files of an older program must not be read: analysis, fields or layout changed.
+const FORMAT: u32 = 1;
+const MANIFEST: &str = "manifest.json";
+const DOCUMENTS: &str = "documents.jsonl";
+const CHUNKS: &str = "chunks.jsonl";
+const SYNONYMS: &str = "synonyms.json";
+const VECTORS: &str = "vectors.f32";
+const ROWS: &str = "rows.u32";
+const LEXICAL: &str = "lexical";
+
+/// What a generation is made of and from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Manifest {
+    pub format: u32,
+    pub model: String,
+    pub dimension: usize,
+    pub documents: usize,
+    pub chunks: usize,
+    pub settings: Settings,
+    /// The knowledge files as they were: equal files need no new generation.
+    pub sources: Vec<SourceFile>,
+    /// Problems of the folder, so that an update with nothing to do can still report them.
+    pub problems: Vec<flightdeck_corpus::Problem>,
+    files: BTreeMap<String, FileSeal>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct FileSeal {
+    bytes: u64,
+    sha256: String,
+}
+
+/// Writes `corpus` with its vectors as the generation `dir`, which must not exist yet.
+pub(crate) fn write(
+    dir: &Path,
+    corpus: &Corpus,
+    vectors: &Vectors,
+    model: &str,
+    settings: Settings,
+) -> Result<(), RetrievalError> {
+    let create = |dir: &Path| std::fs::create_dir_all(dir).map_err(RetrievalError::io("create", dir));
+    create(dir)?;
+    let lexical_dir = dir.join(LEXICAL);
+    create(&lexical_dir)?;
+    write_lines(&dir.join(DOCUMENTS), &corpus.documents)?;
+    write_lines(&dir.join(CHUNKS), &corpus.chunks)?;
+    let synonyms = serde_json::to_vec(&corpus.synonyms).expect("lists of words are JSON");
+    write_file(&dir.join(SYNONYMS), &synonyms)?;
+    let bytes: Vec<u8> = vectors.rows.iter().flat_map(|value| value.to_le_bytes()).collect();
+    write_file(&dir.join(VECTORS), &bytes)?;
+    let bytes: Vec<u8> = vectors.row_of_chunk.iter().flat_map(|row| row.to_le_bytes()).collect();
+    write_file(&dir.join(ROWS), &bytes)?;
+
+    let analyzer = analyzer_of(&corpus.documents, &corpus.synonyms);
+    let by_id: BTreeMap<&str, &Document> = corpus.documents.iter().map(|d| (&*d.id.0, d)).collect();
+    let chunks = corpus.chunks.iter().map(|chunk| {
+        let document = by_id.get(&*chunk.document.0).expect("the corpus holds the document of each chunk");
+        (chunk, *document)
+    });
+    lexical::write(&lexical_dir, &analyzer, chunks).map_err(RetrievalError::FullText)?;
+    dense::write_graph(dir, vectors, settings.vectors)
+        .map_err(|reason| RetrievalError::Damaged { path: dir.to_owned(), reason })?;
+
+    let mut files = BTreeMap::new();
+    for path in files_below(dir)? {
+        let name = relative_name(dir, &path);
+        files.insert(name, seal(&path)?);
+    }
+    let manifest = Manifest {
+        format: FORMAT,
+        model: model.to_owned(),
+        dimension: vectors.dimension,
+        documents: corpus.documents.len(),
+        chunks: corpus.chunks.len(),
+        settings,
+        sources: corpus.sources.clone(),
+        problems: corpus.problems.clone(),
+        files,
+    };
+    let manifest = serde_json::to_vec_pretty(&manifest).expect("a manifest is JSON");
+    write_file(&dir.join(MANIFEST), &manifest)
+}
+
+/// Reads only the manifest.
+pub(crate) fn manifest(dir: &Path) -> Result<Manifest, RetrievalError> {
+    let path = dir.join(MANIFEST);
+    let bytes = std::fs::read(&path).map_err(RetrievalError::io("read", &path))?;
+    let manifest: Manifest = serde_json::from_slice(&bytes)
+        .map_err(|error| RetrievalError::Damaged { path: path.clone(), reason: error.to_string() })?;
+    if manifest.format != FORMAT {
+        let reason = format!("written in format {}, this program reads {FORMAT}", manifest.format);
+        return Err(RetrievalError::Damaged { path, reason });
+    }
+    Ok(manifest)
+}
+
+/// Opens a generation after checking every file against its seal.
+pub(crate) fn open(
+    dir: &Path,
+    embedder: Arc<dyn flightdeck_models::Embedder>,
+) -> Result<(Index, Manifest), RetrievalError> {
+    let manifest = manifest(dir)?;
+    let damaged = |name: &str, reason: String| RetrievalError::Damaged { path: dir.join(name), reason };
+    for (name, expected) in &manifest.files {
+        if seal(&dir.join(name))? != *expected {
+            return Err(damaged(name, "its content is not what was written".to_owned()));
+        }
+    }
+    if manifest.model != embedder.id() {
+        return Err(damaged(MANIFEST, format!("made with the model {}", manifest.model)));
+    }
+    let documents: Vec<Document> = read_lines(&dir.join(DOCUMENTS))?;
+    let chunks: Vec<Chunk> = read_lines(&dir.join(CHUNKS))?;
+    let read = |name: &str| {
+        let path = dir.join(name);
+        std::fs::read(&path).map_err(RetrievalError::io("read", &path))
+    };
+    let synonyms: Vec<Vec<String>> =
+        serde_json::from_slice(&read(SYNONYMS)?).map_err(|e| damaged(SYNONYMS, e.to_string()))?;
+    let rows = read(VECTORS)?
+        .chunks_exact(4)
+        .map(|b| f32::from_le_bytes(b.try_into().expect("chunks of four")))
+        .collect();
+    let row_of_chunk: Vec<u32> = read(ROWS)?
+        .chunks_exact(4)
+        .map(|b| u32::from_le_bytes(b.try_into().expect("chunks of four")))
+        .collect();
+    if row_of_chunk.len() != chunks.len() {
+        return Err(damaged(ROWS, "it does not name a row for every chunk".to_owned()));
+    }
+    let vectors = Vectors { dimension: manifest.dimension, rows, row_of_chunk };
+    let dense = Dense::open(dir, vectors, manifest.settings.vectors).map_err(|e| damaged(VECTORS, e))?;
+    let analyzer = analyzer_of(&documents, &synonyms);
+    let lexical =
+        Lexical::open(&dir.join(LEXICAL), &analyzer, &synonyms).map_err(RetrievalError::FullText)?;
+    let generation = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let summary = Summary {
+        generation,
+        documents: documents.len(),
+        chunks: chunks.len(),
+        model: manifest.model.clone(),
+    };
+    let contents = Contents { documents, chunks, summary };
+    let index = Index::new(contents, analyzer, lexical, dense, embedder, manifest.settings)
+        .map_err(|reason| damaged(CHUNKS, reason))?;
+    Ok((index, manifest))
+}
+
+/// The analyzer whose dictionary holds what this knowledge calls its things.
+fn analyzer_of(documents: &[Document], synonyms: &[Vec<String>]) -> Analyzer {
+    let own = documents.iter().flat_map(|document| {
+        let profile = &document.profile;
+        document.keywords.iter().chain(&document.tags).chain(&profile.product).chain(&profile.scenario)
+    });
+    Analyzer::new(own.chain(synonyms.iter().flatten()).map(String::as_str))
+}
+
+fn write_lines<T: Serialize>(path: &Path, values: &[T]) -> Result<(), RetrievalError> {
+    let write = || -> std::io::Result<()> {
+        let mut file = BufWriter::new(File::create(path)?);
+        for value in values {
+            serde_json::to_writer(&mut file, value)?;
+            file.write_all(b"\n")?;
+        }
+        file.into_inner()?.sync_all()
+    };
+    write().map_err(RetrievalError::io("write", path))
+}
+
+fn read_lines<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Vec<T>, RetrievalError> {
+    let file = File::open(path).map_err(RetrievalError::io("read", path))?;
+    let mut values = Vec::new();
+    for line in BufReader::new(file).lines() {
+        let line = line.map_err(RetrievalError::io("read", path))?;
+        let value = serde_json::from_str(&line)
+            .map_err(|e| RetrievalError::Damaged { path: path.to_owned(), reason: e.to_string() })?;
+        values.push(value);
+    }
+    Ok(values)
+}
+
+/// Writes a file and waits until it is on disk.
+pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), RetrievalError> {
+    let write = || -> std::io::Result<()> {
+        let mut file = File::create(path)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    write().map_err(RetrievalError::io("write", path))
+}
+
+fn seal(path: &Path) -> Result<FileSeal, RetrievalError> {
+    let mut file = File::open(path).map_err(RetrievalError::io("read", path))?;
+    let mut hasher = Sha256::new();
+    let bytes = std::io::copy(&mut file, &mut hasher).map_err(RetrievalError::io("read", path))?;
+    let sha256 = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(FileSeal { bytes, sha256 })
+}
+
+/// All files of a generation but the manifest; lock files of the full-text engine hold nothing.
+fn files_below(dir: &Path) -> Result<Vec<PathBuf>, RetrievalError> {
+    let mut files = Vec::new();
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let entries = std::fs::read_dir(&folder).map_err(RetrievalError::io("read", &folder))?;
+        for entry in entries {
+            let path = entry.map_err(RetrievalError::io("read", &folder))?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_none_or(|extension| extension != "lock") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn relative_name(dir: &Path, path: &Path) -> String {
+    let relative = path.strip_prefix(dir).unwrap_or(path);
+    relative.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
+}

@@ -1,0 +1,345 @@
+//! One open generation: filter, search both sides, fuse, and say why.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+use std::sync::Arc;
+
+use flightdeck_corpus::{Audience, Chunk, Document, DocumentId};
+use flightdeck_models::Embedder;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use crate::analysis::{Analyzer, is_stop_word};
+use crate::dense::Dense;
+use crate::filter::{Allowed, may_see, passes};
+use crate::fusion::{Fused, fuse};
+use crate::highlight::Marker;
+use crate::lexical::{Lexical, QueryTerms};
+use crate::query::{Mode, Passage, Query, Scores};
+use crate::spelling::Spelling;
+use crate::text::{fold_text, simplified};
+use crate::{RetrievalError, Settings};
+
+/// What stays of the score of a passage whose document a served one replaces.
+const SUPERSEDED_FACTOR: f32 = 0.6;
+
+/// What a generation holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Name of the generation, e.g. `gen-000007`.
+    pub generation: String,
+    /// Documents, served or not.
+    pub documents: usize,
+    /// Chunks.
+    pub chunks: usize,
+    /// Id of the model that made the vectors.
+    pub model: String,
+}
+
+/// What was read from disk.
+pub(crate) struct Contents {
+    pub documents: Vec<Document>,
+    pub chunks: Vec<Chunk>,
+    pub summary: Summary,
+}
+
+/// One open generation of the index; cheap to share, never changes.
+pub struct Index {
+    documents: Vec<Arc<Document>>,
+    chunks: Vec<Arc<Chunk>>,
+    document_of_chunk: Vec<u32>,
+    chunks_of_document: Vec<Range<usize>>,
+    document_by_id: HashMap<DocumentId, u32>,
+    /// For a document, those that say they replace it.
+    successors: HashMap<DocumentId, Vec<u32>>,
+    analyzer: Arc<Analyzer>,
+    lexical: Lexical,
+    dense: Dense,
+    spelling: Spelling,
+    embedder: Arc<dyn Embedder>,
+    settings: Settings,
+    summary: Summary,
+}
+
+impl Index {
+    pub(crate) fn new(
+        contents: Contents,
+        analyzer: Analyzer,
+        lexical: Lexical,
+        dense: Dense,
+        embedder: Arc<dyn Embedder>,
+        settings: Settings,
+    ) -> Result<Self, String> {
+        let document_by_id: HashMap<DocumentId, u32> =
+            contents.documents.iter().enumerate().map(|(i, d)| (d.id.clone(), i as u32)).collect();
+        let mut document_of_chunk = Vec::with_capacity(contents.chunks.len());
+        let mut chunks_of_document = vec![0..0; contents.documents.len()];
+        for (chunk_idx, chunk) in contents.chunks.iter().enumerate() {
+            let document = *document_by_id
+                .get(&chunk.document)
+                .ok_or_else(|| format!("chunk {} belongs to no document", chunk.id))?;
+            if contents.documents[document as usize].text.get(chunk.span.clone()).is_none() {
+                return Err(format!("the span of chunk {} is not in its document", chunk.id));
+            }
+            document_of_chunk.push(document);
+            let range: &mut Range<usize> = &mut chunks_of_document[document as usize];
+            *range = if range.end == 0 { chunk_idx..chunk_idx + 1 } else { range.start..chunk_idx + 1 };
+        }
+        let mut successors: HashMap<DocumentId, Vec<u32>> = HashMap::new();
+        for (document_idx, document) in contents.documents.iter().enumerate() {
+            for replaced in &document.supersedes {
+                successors.entry(replaced.clone()).or_default().push(document_idx as u32);
+            }
+        }
+        let spelling = Spelling::new(lexical.chinese_words().map_err(|error| error.to_string())?);
+        Ok(Self {
+            spelling,
+            documents: contents.documents.into_iter().map(Arc::new).collect(),
+            chunks: contents.chunks.into_iter().map(Arc::new).collect(),
+            document_of_chunk,
+            chunks_of_document,
+            document_by_id,
+            successors,
+            analyzer: Arc::new(analyzer),
+            lexical,
+            dense,
+            embedder,
+            settings,
+            summary: contents.summary,
+        })
+    }
+
+    /// The passages that answer `query`, best first.
+    ///
+    /// # Errors
+    /// When the model fails on the question or a file of the index cannot be read.
+    pub fn search(&self, query: &Query) -> Result<Vec<Passage>, RetrievalError> {
+        let question = self.question(query)?;
+        let allowed = self.allowed(query);
+        let fused = self.rank(query, &question, &allowed)?;
+        let marker = Arc::new(Marker { analyzer: self.analyzer.clone(), terms: question.terms });
+        Ok(fused
+            .into_iter()
+            .take(query.top_k)
+            .enumerate()
+            .map(|(i, hit)| self.passage(i + 1, &hit, query, &marker))
+            .collect())
+    }
+
+    /// The document of this id, if this audience may see it on this day.
+    pub fn document(&self, id: &str, audience: Audience, day: Date) -> Option<Arc<Document>> {
+        let document = &self.documents[*self.document_by_id.get(&DocumentId::from(id))? as usize];
+        may_see(document, audience, day).then(|| document.clone())
+    }
+
+    /// All documents that this audience may see on this day, in order of path.
+    pub fn served(&self, audience: Audience, day: Date) -> impl Iterator<Item = &Arc<Document>> {
+        self.documents.iter().filter(move |document| may_see(document, audience, day))
+    }
+
+    /// All documents, served or not, in order of path. What is shown to anybody comes from [`Index::served`].
+    pub fn documents(&self) -> impl Iterator<Item = &Document> {
+        self.documents.iter().map(AsRef::as_ref)
+    }
+
+    /// The chunks of a document, in order; none for an id that is not there.
+    pub fn chunks(&self, id: &DocumentId) -> &[Arc<Chunk>] {
+        self.document_by_id
+            .get(id)
+            .map_or(&[], |document| &self.chunks[self.chunks_of_document[*document as usize].clone()])
+    }
+
+    /// The served document that replaces `id` on this day and for this audience, if any.
+    pub fn superseded_by(&self, id: &DocumentId, audience: Audience, day: Date) -> Option<&DocumentId> {
+        let successors = self.successors.get(id)?;
+        successors
+            .iter()
+            .map(|document| &self.documents[*document as usize])
+            .find(|document| document.id != *id && may_see(document, audience, day))
+            .map(|document| &document.id)
+    }
+
+    /// Sizes and names of this generation.
+    pub fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
+    /// The words of a text as this index cuts them, stop words left out, in order.
+    pub fn words(&self, text: &str) -> Vec<String> {
+        self.analyzer.plain_words(text)
+    }
+
+    /// The question with words typed by sound put right (`保秀` to `保修`), folded; `None` where nothing was wrong.
+    pub fn corrected(&self, question: &str) -> Option<String> {
+        let folded = fold_text(question);
+        let n_chars = folded.chars().count();
+        let mut unknown = vec![false; n_chars];
+        let mut word_starts = vec![false; n_chars + 1];
+        let mut position = HashMap::new();
+        for (i, (byte, _)) in folded.char_indices().enumerate() {
+            position.insert(byte, i);
+        }
+        for (word, span) in self.analyzer.segments(&folded) {
+            let n_chars = word.chars().count();
+            let first = position[&span.start];
+            word_starts[first] = true;
+            word_starts[first + n_chars] = true;
+            if is_stop_word(word) || (n_chars > 1 && self.lexical.document_frequency(word) > 0) {
+                continue;
+            }
+            unknown[first..first + n_chars].fill(true);
+        }
+        if !unknown.contains(&true) {
+            return None;
+        }
+        let chars: Vec<char> = folded.chars().collect();
+        self.spelling
+            .corrected(&chars, &unknown, &word_starts, |word| self.lexical.document_frequency(word) > 0)
+    }
+
+    /// How rare a word is in this knowledge, in nats: BM25's inverse document frequency, high for words that stand
+    /// nowhere.
+    pub fn rarity(&self, word: &str) -> f32 {
+        let n_chunks = self.chunks.len() as f32;
+        let frequency = self.lexical.document_frequency(word) as f32;
+        (1.0 + (n_chunks - frequency + 0.5) / (frequency + 0.5)).ln()
+    }
+
+    /// In how many chunks a word stands, as the index cut them.
+    pub fn document_frequency(&self, word: &str) -> u64 {
+        self.lexical.document_frequency(word)
+    }
+
+    /// The unit vector of a question.
+    ///
+    /// # Errors
+    /// When the model fails.
+    pub fn embed_question(&self, text: &str) -> Result<Vec<f32>, RetrievalError> {
+        Ok(self.embedder.embed_query(text)?)
+    }
+
+    /// The unit vectors of sentences, as passages.
+    ///
+    /// # Errors
+    /// When the model fails.
+    pub fn embed_sentences(&self, sentences: &[&str]) -> Result<Vec<Vec<f32>>, RetrievalError> {
+        Ok(self.embedder.embed_passages(sentences, &|_| true)?)
+    }
+
+    /// The `limit` served chunks nearest to `question` by exact search: the reference for the graph's recall.
+    ///
+    /// # Errors
+    /// When the model fails.
+    pub fn exact_neighbours(&self, query: &Query) -> Result<Vec<(Arc<Chunk>, f32)>, RetrievalError> {
+        let embedding = self.embedder.embed_query(&query.text)?;
+        let hits = self.dense.scan(&embedding, &self.allowed(query), query.top_k);
+        Ok(hits.into_iter().map(|(chunk, score)| (self.chunks[chunk as usize].clone(), score)).collect())
+    }
+
+    /// All terms of `text` as the index cuts it: words, parts of model numbers, bigrams.
+    pub fn terms(&self, text: &str) -> HashSet<String> {
+        self.analyzer.terms(text).into_iter().map(|term| term.text).collect()
+    }
+
+    /// The spellings of one meaning that stand in `question`, as groups of term lists: one group for each synonym
+    /// group with a member in the question, one list of words for each member.
+    pub fn synonym_groups(&self, question: &str) -> Vec<Vec<Vec<String>>> {
+        self.lexical.synonym_groups(question)
+    }
+
+    fn question(&self, query: &Query) -> Result<QuestionParts, RetrievalError> {
+        let corrected = self.corrected(&query.text);
+        let text = corrected.as_deref().unwrap_or(&query.text);
+        let terms = self.lexical.query_terms(&self.analyzer, text);
+        let embedding = match query.mode {
+            Mode::Lexical => None,
+            Mode::Hybrid | Mode::Vector => Some(self.embedder.embed_query(&simplified(text))?),
+        };
+        Ok(QuestionParts { terms, embedding })
+    }
+
+    fn allowed(&self, query: &Query) -> Allowed {
+        let visible: Vec<bool> = self
+            .documents
+            .iter()
+            .map(|document| may_see(document, query.audience, query.day) && passes(document, &query.filters))
+            .collect();
+        Allowed::new(self.chunks.len(), |chunk| visible[self.document_of_chunk[chunk] as usize])
+    }
+
+    fn rank(
+        &self,
+        query: &Query,
+        question: &QuestionParts,
+        allowed: &Allowed,
+    ) -> Result<Vec<Fused>, RetrievalError> {
+        let depth = self.settings.fusion.depth.max(query.top_k);
+        let lexical = match query.mode {
+            Mode::Vector => Vec::new(),
+            Mode::Hybrid | Mode::Lexical => {
+                self.lexical.search(&question.terms, allowed, depth).map_err(RetrievalError::FullText)?
+            }
+        };
+        let dense = match &question.embedding {
+            Some(embedding) => self.dense.search(embedding, allowed, depth),
+            None => Vec::new(),
+        };
+        let similarity = |chunk| question.embedding.as_ref().map(|e| self.dense.similarity(e, chunk));
+        let mut fused = fuse(&lexical, &dense, similarity, self.settings.fusion);
+        self.step_replaced_back(&mut fused, query);
+        Ok(fused)
+    }
+
+    /// A replaced document's passages lose score, and stand behind those of the document that replaces it.
+    fn step_replaced_back(&self, fused: &mut [Fused], query: &Query) {
+        if self.successors.is_empty() {
+            return;
+        }
+        let mut best_of_document: HashMap<&DocumentId, f32> = HashMap::new();
+        for hit in fused.iter() {
+            let id = &self.documents[self.document_of_chunk[hit.chunk as usize] as usize].id;
+            let best = best_of_document.entry(id).or_insert(hit.score);
+            *best = best.max(hit.score);
+        }
+        let mut changed = false;
+        for hit in fused.iter_mut() {
+            let id = &self.documents[self.document_of_chunk[hit.chunk as usize] as usize].id;
+            if let Some(successor) = self.superseded_by(id, query.audience, query.day) {
+                hit.score *= SUPERSEDED_FACTOR;
+                if let Some(best) = best_of_document.get(successor) {
+                    hit.score = hit.score.min(best * 0.999);
+                }
+                changed = true;
+            }
+        }
+        if changed {
+            fused.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.chunk.cmp(&b.chunk)));
+        }
+    }
+
+    fn passage(&self, rank: usize, hit: &Fused, query: &Query, marker: &Arc<Marker>) -> Passage {
+        let chunk = self.chunks[hit.chunk as usize].clone();
+        let document = self.documents[self.document_of_chunk[hit.chunk as usize] as usize].clone();
+        let superseded_by = self.superseded_by(&document.id, query.audience, query.day).cloned();
+        Passage {
+            rank,
+            score: hit.score,
+            scores: Scores { lexical: hit.lexical, vector: hit.vector },
+            chunk,
+            document,
+            superseded_by,
+            marker: marker.clone(),
+        }
+    }
+
+    /// Ids of all documents that other served documents replace on this day, for this audience.
+    pub fn replaced(&self, audience: Audience, day: Date) -> HashSet<DocumentId> {
+        let replaced = self.successors.keys().filter(|id| self.superseded_by(id, audience, day).is_some());
+        replaced.cloned().collect()
+    }
+}
+
+struct QuestionParts {
+    terms: QueryTerms,
+    embedding: Option<Vec<f32>>,
+}

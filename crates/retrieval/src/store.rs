@@ -1,0 +1,398 @@
+//! The generations of one data folder: which is current, and how the next one is made.
+//!
+//! A writer holds `DATA/LOCK`, builds the next generation beside the current one and swaps the pointer last. Readers
+//! take an [`Arc`] of the current generation and keep it for as long as they need.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Instant;
+
+use flightdeck_corpus::{Corpus, Document, DocumentId, Problem, Reader, context_header};
+use flightdeck_models::{Embedder, ModelError};
+use serde::Serialize;
+
+use crate::cache::{EmbeddingCache, TextKey, text_key};
+use crate::dense::Vectors;
+use crate::generation::{self, Manifest};
+use crate::index::Index;
+use crate::{RetrievalError, Settings};
+
+const CURRENT: &str = "CURRENT";
+/// Texts embedded between two writes of the cache: what a crash can cost.
+const EMBED_BATCH: usize = 64;
+
+/// How far an update is, for progress bars.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Files are read and split.
+    Reading,
+    /// `done` of `total` texts that need it are embedded.
+    Embedding {
+        /// Texts embedded so far.
+        done: usize,
+        /// Texts to embed in this update.
+        total: usize,
+    },
+    /// The lexical and vector indexes are written.
+    Writing,
+}
+
+/// What an update did.
+#[derive(Clone, Debug, Serialize)]
+pub struct UpdateReport {
+    /// The generation that is current now.
+    pub generation: String,
+    /// Whether anything had to be done.
+    pub changed: bool,
+    /// Documents in the index.
+    pub documents: usize,
+    /// Chunks in the index.
+    pub chunks: usize,
+    /// Texts embedded in this update; the others' vectors were known.
+    pub embedded: usize,
+    /// Wall time of the update.
+    pub seconds: f64,
+    /// What is wrong in the folder, in order of path.
+    pub problems: Vec<Problem>,
+}
+
+/// How a store is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Search only; any number at a time, also beside a writer.
+    Read,
+    /// Search and update; one at a time, held by a lock file that the operating system frees when the process ends.
+    Write,
+}
+
+/// The index of one data folder: opens the current generation and makes new ones.
+pub struct Store {
+    data: PathBuf,
+    embedder: Arc<dyn Embedder>,
+    settings: Settings,
+    current: RwLock<Option<(Arc<Index>, Arc<Manifest>)>>,
+    damage: Option<String>,
+    /// Held while a generation is made; the file lock inside lives as long as the store.
+    writer: Option<Mutex<File>>,
+}
+
+impl Store {
+    /// Opens the index under `data`; with [`Access::Write`] the folder is made where it is missing.
+    /// A damaged or outdated generation is not an error here: it counts as no index, and `damage` says why.
+    ///
+    /// # Errors
+    /// [`RetrievalError::Locked`] when another process writes, [`RetrievalError::Io`] when the folder cannot be
+    /// made or opened.
+    pub fn open(data: &Path, access: Access, embedder: Arc<dyn Embedder>) -> Result<Self, RetrievalError> {
+        Self::open_with(data, access, embedder, Settings::default())
+    }
+
+    /// As [`Store::open`], with other settings of fusion and vector search.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_with(
+        data: &Path,
+        access: Access,
+        embedder: Arc<dyn Embedder>,
+        settings: Settings,
+    ) -> Result<Self, RetrievalError> {
+        let writer = match access {
+            Access::Read => None,
+            Access::Write => {
+                std::fs::create_dir_all(data).map_err(RetrievalError::io("create", data))?;
+                Some(Mutex::new(lock(data)?))
+            }
+        };
+        let mut store = Self {
+            data: data.to_owned(),
+            embedder,
+            settings,
+            current: RwLock::new(None),
+            damage: None,
+            writer,
+        };
+        if let Some(name) = store.current_name() {
+            match generation::open(&store.index_folder().join(&name), store.embedder.clone()) {
+                Ok((index, manifest)) => store.swap(index, manifest),
+                Err(error) => {
+                    tracing::warn!(generation = name, %error, "the index on disk is not used");
+                    store.damage = Some(error.to_string());
+                }
+            }
+        }
+        Ok(store)
+    }
+
+    /// The current generation; `None` before the first update. Later updates do not change what was returned.
+    pub fn current(&self) -> Option<Arc<Index>> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.as_ref().map(|(index, _)| index.clone())
+    }
+
+    /// Why the generation found on disk was not used, if one was found and not used.
+    pub fn damage(&self) -> Option<&str> {
+        self.damage.as_deref()
+    }
+
+    /// The model that embeds.
+    pub fn embedder(&self) -> &Arc<dyn Embedder> {
+        &self.embedder
+    }
+
+    /// Whether the current generation was made from exactly these files with this model and these settings.
+    ///
+    /// # Errors
+    /// When the knowledge folder cannot be read.
+    pub fn is_up_to_date(&self, reader: &Reader) -> Result<bool, RetrievalError> {
+        let sources = reader.scan()?;
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(current.as_ref().is_some_and(|(_, m)| m.sources == sources && m.settings == self.settings))
+    }
+
+    /// Brings the index up to date with the folder behind `reader`; does nothing when no file changed.
+    /// With `rebuild` everything is read and written anew and the embedding cache is emptied first.
+    /// `progress` may return `false` to stop; the current generation then stays.
+    ///
+    /// # Errors
+    /// As [`RetrievalError`]. The current generation is untouched by any error.
+    pub fn update(
+        &self,
+        reader: &mut Reader,
+        rebuild: bool,
+        progress: &(dyn Fn(Progress) -> bool + Sync),
+    ) -> Result<UpdateReport, RetrievalError> {
+        let started = Instant::now();
+        if !rebuild && self.is_up_to_date(reader)? {
+            let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some((index, manifest)) = current.as_ref() {
+                return Ok(UpdateReport {
+                    generation: index.summary().generation.clone(),
+                    changed: false,
+                    documents: manifest.documents,
+                    chunks: manifest.chunks,
+                    embedded: 0,
+                    seconds: started.elapsed().as_secs_f64(),
+                    problems: manifest.problems.clone(),
+                });
+            }
+        }
+        if !progress(Progress::Reading) {
+            return Err(RetrievalError::Cancelled);
+        }
+        let embedder = self.embedder.clone();
+        let corpus = reader.read(&move |text| embedder.count_tokens(text))?;
+        self.make_current(&corpus, rebuild, started, progress)
+    }
+
+    /// Makes `corpus` the current generation as it is (for question sets whose lines are passages already).
+    ///
+    /// # Errors
+    /// As [`Store::update`].
+    pub fn publish(
+        &self,
+        corpus: &Corpus,
+        progress: &(dyn Fn(Progress) -> bool + Sync),
+    ) -> Result<UpdateReport, RetrievalError> {
+        self.make_current(corpus, false, Instant::now(), progress)
+    }
+
+    fn make_current(
+        &self,
+        corpus: &Corpus,
+        rebuild: bool,
+        started: Instant,
+        progress: &(dyn Fn(Progress) -> bool + Sync),
+    ) -> Result<UpdateReport, RetrievalError> {
+        let writer = self.writer.as_ref().ok_or(RetrievalError::ReadOnly)?;
+        let _one_at_a_time = writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let (vectors, embedded) = self.embed(corpus, rebuild, progress)?;
+        if !progress(Progress::Writing) {
+            return Err(RetrievalError::Cancelled);
+        }
+        let folder = self.index_folder();
+        std::fs::create_dir_all(&folder).map_err(RetrievalError::io("create", &folder))?;
+        let name = self.next_name()?;
+        let dir = folder.join(&name);
+        let written = generation::write(&dir, corpus, &vectors, self.embedder.id(), self.settings)
+            .and_then(|()| generation::open(&dir, self.embedder.clone()));
+        let (index, manifest) = match written {
+            Ok(opened) => opened,
+            Err(error) => {
+                // A half-written generation is of no use to anybody; that it may stay behind is harmless.
+                let _ = std::fs::remove_dir_all(&dir);
+                return Err(error);
+            }
+        };
+        let previous = self.current_name();
+        self.point_to(&name)?;
+        let report = UpdateReport {
+            generation: name.clone(),
+            changed: true,
+            documents: manifest.documents,
+            chunks: manifest.chunks,
+            embedded,
+            seconds: started.elapsed().as_secs_f64(),
+            problems: manifest.problems.clone(),
+        };
+        self.swap(index, manifest);
+        self.remove_old(&name, previous.as_deref());
+        tracing::info!(
+            generation = name,
+            documents = report.documents,
+            chunks = report.chunks,
+            embedded,
+            seconds = report.seconds,
+            "index updated"
+        );
+        Ok(report)
+    }
+
+    /// The vectors of all chunks, from the cache where they are known; how many texts had to be embedded.
+    fn embed(
+        &self,
+        corpus: &Corpus,
+        rebuild: bool,
+        progress: &(dyn Fn(Progress) -> bool + Sync),
+    ) -> Result<(Vectors, usize), RetrievalError> {
+        let dimension = self.embedder.dimension();
+        let mut cache = EmbeddingCache::open(&self.data.join("embeddings"), self.embedder.id(), dimension)?;
+        if rebuild {
+            cache.clear()?;
+        }
+        let documents: HashMap<&DocumentId, &Document> =
+            corpus.documents.iter().map(|d| (&d.id, d)).collect();
+        let mut row_of_text: HashMap<TextKey, u32> = HashMap::new();
+        let mut keys: Vec<TextKey> = Vec::new();
+        let mut row_of_chunk = Vec::with_capacity(corpus.chunks.len());
+        let mut missing: Vec<(TextKey, String)> = Vec::new();
+        for chunk in &corpus.chunks {
+            let document = documents[&chunk.document];
+            let header = context_header(document, chunk);
+            let text = if header.is_empty() {
+                chunk.shown(document)
+            } else {
+                format!("{}\n{}", header.trim_end(), chunk.shown(document))
+            };
+            let key = text_key(&text);
+            let row = *row_of_text.entry(key).or_insert_with(|| {
+                keys.push(key);
+                if cache.get(&key).is_none() {
+                    missing.push((key, text));
+                }
+                (keys.len() - 1) as u32
+            });
+            row_of_chunk.push(row);
+        }
+
+        let total = missing.len();
+        let mut done = 0;
+        for batch in missing.chunks(EMBED_BATCH) {
+            let stopped = AtomicBool::new(!progress(Progress::Embedding { done, total }));
+            let texts: Vec<&str> = batch.iter().map(|(_, text)| text.as_str()).collect();
+            let going_on = |in_batch: usize| {
+                let go_on = progress(Progress::Embedding { done: (done + in_batch).min(total), total });
+                if !go_on {
+                    stopped.store(true, Ordering::Relaxed);
+                }
+                !stopped.load(Ordering::Relaxed)
+            };
+            if stopped.load(Ordering::Relaxed) {
+                return Err(RetrievalError::Cancelled);
+            }
+            let vectors = self.embedder.embed_passages(&texts, &going_on).map_err(|error| match error {
+                ModelError::Cancelled => RetrievalError::Cancelled,
+                other => RetrievalError::Model(other),
+            })?;
+            for ((key, _), vector) in batch.iter().zip(&vectors) {
+                cache.put(*key, vector)?;
+            }
+            cache.flush()?;
+            done += batch.len();
+        }
+        progress(Progress::Embedding { done, total });
+
+        let mut rows = Vec::with_capacity(keys.len() * dimension);
+        for key in &keys {
+            rows.extend_from_slice(cache.get(key).expect("every missing text was embedded above"));
+        }
+        let live: HashSet<TextKey> = keys.into_iter().collect();
+        cache.compact(&live)?;
+        Ok((Vectors { dimension, rows, row_of_chunk }, total))
+    }
+
+    fn swap(&self, index: Index, manifest: Manifest) {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        *current = Some((Arc::new(index), Arc::new(manifest)));
+    }
+
+    fn index_folder(&self) -> PathBuf {
+        self.data.join("index")
+    }
+
+    fn current_name(&self) -> Option<String> {
+        let name = std::fs::read_to_string(self.index_folder().join(CURRENT)).ok()?;
+        let name = name.trim();
+        is_generation_name(name).then(|| name.to_owned())
+    }
+
+    fn next_name(&self) -> Result<String, RetrievalError> {
+        let highest = self.generations()?.iter().filter_map(|name| name[4..].parse::<u64>().ok()).max();
+        Ok(format!("gen-{:06}", highest.unwrap_or(0) + 1))
+    }
+
+    fn generations(&self) -> Result<Vec<String>, RetrievalError> {
+        let folder = self.index_folder();
+        let entries = std::fs::read_dir(&folder).map_err(RetrievalError::io("read", &folder))?;
+        Ok(entries
+            .filter_map(Result::ok)
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .filter(|name| is_generation_name(name))
+            .collect())
+    }
+
+    /// Replaces the pointer by rename: whoever reads it sees the old name or the new one.
+    fn point_to(&self, name: &str) -> Result<(), RetrievalError> {
+        let folder = self.index_folder();
+        let temporary = folder.join("CURRENT.new");
+        generation::write_file(&temporary, name.as_bytes())?;
+        let pointer = folder.join(CURRENT);
+        std::fs::rename(&temporary, &pointer).map_err(RetrievalError::io("write", &pointer))?;
+        if let Ok(folder) = File::open(&folder) {
+            // The rename itself must outlive a power cut; not every file system can sync a folder.
+            let _ = folder.sync_all();
+        }
+        Ok(())
+    }
+
+    /// Removes all generations but the current and the one before it, which a reader may just be opening.
+    fn remove_old(&self, current: &str, previous: Option<&str>) {
+        for name in self.generations().unwrap_or_default() {
+            if name != current && Some(name.as_str()) != previous {
+                let _ = std::fs::remove_dir_all(self.index_folder().join(name));
+            }
+        }
+    }
+}
+
+fn lock(data: &Path) -> Result<File, RetrievalError> {
+    let path = data.join("LOCK");
+    let file = OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(RetrievalError::io("open", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(RetrievalError::Locked(data.to_owned())),
+        Err(TryLockError::Error(source)) => Err(RetrievalError::io("lock", &path)(source)),
+    }
+}
+
+fn is_generation_name(name: &str) -> bool {
+    name.strip_prefix("gen-").is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+}

@@ -1,0 +1,300 @@
+//! The store from outside: generations, filters, replaced documents, damage, both vector searches.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use flightdeck_corpus::{Audience, Chunk, Corpus, Document, DocumentId, Kind, Location, Profile, Status};
+use flightdeck_models::{Embedder, ModelError};
+use flightdeck_retrieval::{Access, Filters, Mode, Query, RetrievalError, Settings, Store, VectorSettings};
+use jiff::civil::{Date, date};
+
+/// A deterministic double: a text's vector is the sum of pseudo-random vectors of its characters.
+struct CharacterEmbedder {
+    embedded: AtomicUsize,
+}
+
+impl CharacterEmbedder {
+    fn vector(text: &str) -> Vec<f32> {
+        let mut sums = vec![0.0_f32; 16];
+        for c in text.chars() {
+            let mut state = u64::from(u32::from(c)).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+            for sum in &mut sums {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                *sum += (state % 2000) as f32 / 1000.0 - 1.0;
+            }
+        }
+        let norm = sums.iter().map(|v| v * v).sum::<f32>().sqrt().max(1e-6);
+        sums.iter().map(|v| v / norm).collect()
+    }
+}
+
+impl Embedder for CharacterEmbedder {
+    fn id(&self) -> &'static str {
+        "characters"
+    }
+
+    fn dimension(&self) -> usize {
+        16
+    }
+
+    fn max_tokens(&self) -> usize {
+        512
+    }
+
+    fn count_tokens(&self, text: &str) -> usize {
+        text.chars().count()
+    }
+
+    fn embed_query(&self, text: &str) -> Result<Vec<f32>, ModelError> {
+        Ok(Self::vector(text))
+    }
+
+    fn embed_passages(
+        &self,
+        texts: &[&str],
+        progress: &(dyn Fn(usize) -> bool + Sync),
+    ) -> Result<Vec<Vec<f32>>, ModelError> {
+        self.embedded.fetch_add(texts.len(), Ordering::Relaxed);
+        if !progress(texts.len()) {
+            return Err(ModelError::Cancelled);
+        }
+        Ok(texts.iter().map(|text| Self::vector(text)).collect())
+    }
+}
+
+fn embedder() -> Arc<CharacterEmbedder> {
+    Arc::new(CharacterEmbedder { embedded: AtomicUsize::new(0) })
+}
+
+const TODAY: Date = date(2026, 11, 23);
+
+fn document(id: &str, text: &str) -> Document {
+    Document {
+        id: DocumentId::from(id),
+        kind: Kind::Product,
+        title: id.to_owned(),
+        path: format!("products/{id}.md"),
+        audience: Audience::Customer,
+        status: Status::Published,
+        profile: Profile::default(),
+        tags: Vec::new(),
+        keywords: Vec::new(),
+        valid_from: None,
+        valid_until: None,
+        supersedes: Vec::new(),
+        owner: None,
+        link: None,
+        attributes: BTreeMap::new(),
+        fields: Vec::new(),
+        text: text.to_owned(),
+    }
+}
+
+fn corpus(documents: Vec<Document>) -> Corpus {
+    let chunks = documents
+        .iter()
+        .map(|document| Chunk {
+            id: format!("{}#1", document.id).as_str().into(),
+            document: document.id.clone(),
+            span: 0..document.text.len(),
+            table_header: None,
+            location: Location::default(),
+        })
+        .collect();
+    Corpus { documents, chunks, ..Corpus::default() }
+}
+
+fn query(text: &str, audience: Audience) -> Query {
+    Query {
+        text: text.to_owned(),
+        audience,
+        day: TODAY,
+        filters: Filters::default(),
+        mode: Mode::Hybrid,
+        top_k: 10,
+    }
+}
+
+fn ids(store: &Store, query: &Query) -> Vec<String> {
+    let index = store.current().expect("there is a generation");
+    index.search(query).expect("the search works").iter().map(|p| p.document.id.to_string()).collect()
+}
+
+fn published(data: &Path, documents: Vec<Document>) -> Store {
+    let store = Store::open(data, Access::Write, embedder()).expect("opens");
+    store.publish(&corpus(documents), &|_| true).expect("publishes");
+    store
+}
+
+#[test]
+fn what_an_audience_may_not_see_is_in_no_ranking_of_any_mode() {
+    let data = tempfile::tempdir().expect("a temporary folder");
+    let mut internal = document("floor-price", "LB-300S 底价 22.5 万元");
+    internal.audience = Audience::Internal;
+    let mut expired = document("spring", "LB-300S 春季促销");
+    expired.valid_until = Some(date(2026, 6, 30));
+    let mut draft = document("draft", "LB-300S 草稿");
+    draft.status = Status::Draft;
+    let mut future = document("future", "LB-300S 明年");
+    future.valid_from = Some(date(2027, 1, 1));
+    let public = document("lb-300s", "LB-300S 面价 26.8 万元");
+    let store = published(data.path(), vec![internal, expired, draft, future, public]);
+    for mode in [Mode::Hybrid, Mode::Lexical, Mode::Vector] {
+        let mut asked = query("LB-300S 底价 促销 草稿", Audience::Customer);
+        asked.mode = mode;
+        assert_eq!(ids(&store, &asked), ["lb-300s"], "{mode:?}");
+        asked.audience = Audience::Internal;
+        let mut seen = ids(&store, &asked);
+        seen.sort();
+        assert_eq!(seen, ["floor-price", "lb-300s"], "{mode:?}");
+    }
+    let index = store.current().expect("there is a generation");
+    assert!(index.document("floor-price", Audience::Customer, TODAY).is_none());
+    assert!(index.document("floor-price", Audience::Internal, TODAY).is_some());
+    assert!(index.document("draft", Audience::Internal, TODAY).is_none());
+}
+
+#[test]
+fn filters_narrow_both_sides() {
+    let data = tempfile::tempdir().expect("a temporary folder");
+    let mut case = document("case", "饮料厂换线");
+    case.kind = Kind::Case;
+    case.profile.industry = vec!["食品饮料".to_owned()];
+    let store = published(data.path(), vec![document("sheet", "饮料厂换线"), case]);
+    let mut asked = query("饮料厂 换线", Audience::Internal);
+    asked.filters.kind = vec![Kind::Case];
+    assert_eq!(ids(&store, &asked), ["case"]);
+    asked.filters = Filters { industry: vec!["飲料".to_owned()], ..Filters::default() };
+    assert_eq!(ids(&store, &asked), ["case"], "Traditional spelling, part of the value");
+}
+
+#[test]
+fn a_replaced_document_stands_behind_the_one_that_replaces_it() {
+    let data = tempfile::tempdir().expect("a temporary folder");
+    let old = document("sheet-2024", "贴标机 速度 速度 速度 240 瓶/分钟");
+    let mut new = document("sheet", "贴标机 速度 300 瓶/分钟，精度、瓶径与功率见下");
+    new.supersedes = vec![DocumentId::from("sheet-2024")];
+    let store = published(data.path(), vec![old, new]);
+    let index = store.current().expect("there is a generation");
+    let found = index.search(&query("贴标机 速度", Audience::Customer)).expect("the search works");
+    assert_eq!(&*found[0].document.id.0, "sheet");
+    assert_eq!(found[1].superseded_by, Some(DocumentId::from("sheet")));
+}
+
+#[test]
+fn known_texts_are_not_embedded_again_and_equal_texts_only_once() {
+    let data = tempfile::tempdir().expect("a temporary folder");
+    let model = embedder();
+    let store = Store::open(data.path(), Access::Write, model.clone()).expect("opens");
+    let mut twin = document("a", "一样的话");
+    twin.id = DocumentId::from("b");
+    let first = store
+        .publish(&corpus(vec![document("a", "一样的话"), twin, document("c", "另一句")]), &|_| true)
+        .expect("publishes");
+    assert_eq!((first.chunks, first.embedded), (3, 2));
+    let again =
+        store.publish(&corpus(vec![document("a", "一样的话"), document("d", "新的")]), &|_| true);
+    assert_eq!(again.expect("publishes").embedded, 1);
+    assert_eq!(model.embedded.load(Ordering::Relaxed), 3);
+}
+
+#[test]
+fn a_stopped_update_leaves_the_current_generation() {
+    let data = tempfile::tempdir().expect("a temporary folder");
+    let store = published(data.path(), vec![document("a", "第一")]);
+    let stopped = store.publish(&corpus(vec![document("b", "第二")]), &|_| false);
+    assert!(matches!(stopped, Err(RetrievalError::Cancelled)));
+    assert_eq!(ids(&store, &query("第一", Audience::Customer)), ["a"]);
+}
+
+#[test]
+fn one_writer_at_a_time_and_readers_beside_it() {
+    let data = tempfile::tempdir().expect("a temporary folder");
+    let store = published(data.path(), vec![document("a", "第一")]);
+    let second = Store::open(data.path(), Access::Write, embedder());
+    assert!(matches!(second, Err(RetrievalError::Locked(_))));
+    let reader = Store::open(data.path(), Access::Read, embedder()).expect("opens beside the writer");
+    assert_eq!(ids(&reader, &query("第一", Audience::Customer)), ["a"]);
+    assert!(matches!(reader.publish(&corpus(Vec::new()), &|_| true), Err(RetrievalError::ReadOnly)));
+    drop(store);
+}
+
+#[test]
+fn every_damaged_file_of_a_generation_is_noticed_when_it_is_opened() {
+    let data = tempfile::tempdir().expect("a temporary folder");
+    drop(published(data.path(), vec![document("a", "第一"), document("b", "第二")]));
+    let generation = data.path().join("index/gen-000001");
+    let mut files: Vec<_> = walk(&generation);
+    files.retain(|path| path.extension().is_none_or(|e| e != "lock"));
+    assert!(files.len() >= 6, "{files:?}");
+    for path in files {
+        let whole = std::fs::read(&path).expect("is there");
+        for damaged in [whole[..whole.len() / 2].to_vec(), flipped(&whole), Vec::new()] {
+            if damaged == whole {
+                continue;
+            }
+            std::fs::write(&path, &damaged).expect("is written");
+            let store = Store::open(data.path(), Access::Read, embedder()).expect("opens");
+            assert!(store.current().is_none(), "{}", path.display());
+            assert!(store.damage().is_some(), "{}", path.display());
+        }
+        std::fs::write(&path, &whole).expect("is written");
+    }
+    let store = Store::open(data.path(), Access::Read, embedder()).expect("opens");
+    assert!(store.current().is_some(), "all files are whole again");
+}
+
+fn flipped(bytes: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    let middle = bytes.len() / 2;
+    if let Some(byte) = bytes.get_mut(middle) {
+        *byte ^= 0x08;
+    }
+    bytes
+}
+
+fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("is a folder") {
+        let path = entry.expect("is readable").path();
+        if path.is_dir() { found.extend(walk(&path)) } else { found.push(path) }
+    }
+    found
+}
+
+#[test]
+fn the_graph_finds_what_the_scan_finds_before_and_after_a_reload() {
+    let data = tempfile::tempdir().expect("a temporary folder");
+    let settings = Settings {
+        vectors: VectorSettings { graph_from: 100, scan_below_percent: 30 },
+        ..Settings::default()
+    };
+    let documents: Vec<Document> = (0..600)
+        .map(|i| {
+            let text: String =
+                (0..12).filter_map(|k| char::from_u32(0x4E00 + (i * 37 + k * 911) % 5000)).collect();
+            document(&format!("d{i:03}"), &text)
+        })
+        .collect();
+    let texts: Vec<String> = documents.iter().map(|d| d.text.clone()).collect();
+    let open = |access| Store::open_with(data.path(), access, embedder(), settings).expect("opens");
+    let store = open(Access::Write);
+    store.publish(&corpus(documents), &|_| true).expect("publishes");
+    drop(store);
+    let index = open(Access::Read).current().expect("there is a generation");
+    let (mut found, mut expected) = (0, 0);
+    for text in texts.iter().step_by(20) {
+        let mut asked = query(text, Audience::Customer);
+        asked.mode = Mode::Vector;
+        let exact = index.exact_neighbours(&asked).expect("the scan works");
+        let graph = index.search(&asked).expect("the graph works");
+        expected += exact.len();
+        found += exact.iter().filter(|(chunk, _)| graph.iter().any(|p| p.chunk.id == chunk.id)).count();
+        assert_eq!(graph[0].chunk.id, exact[0].0.id);
+    }
+    assert!(found * 100 >= expected * 95, "{found} of {expected}");
+}
