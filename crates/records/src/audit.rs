@@ -1,0 +1,59 @@
+//! Who changed what: a row for every change that gives access or brings in data. Rows are only ever added.
+
+use rusqlite::{Connection, params};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{Records, RecordsError, now_ms, timestamp};
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AuditEntry {
+    /// When it was done.
+    pub at: jiff::Timestamp,
+    /// Name of the key that it was done with; `None` for this machine's command line.
+    pub actor: Option<String>,
+    /// `key.create`, `key.revoke`, `customers.import`.
+    pub action: String,
+    /// What it was done to: a key's id, a file's name.
+    pub subject: String,
+    /// More about it; never a secret.
+    pub details: Value,
+}
+
+impl Records {
+    /// The last changes, newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn audit(&self, limit: usize) -> Result<Vec<AuditEntry>, RecordsError> {
+        let connection = self.reading();
+        let mut statement = connection.prepare_cached(
+            "SELECT at, actor, action, subject, details FROM audit ORDER BY id DESC LIMIT ?1",
+        )?;
+        let rows = statement.query_map([i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
+            Ok(AuditEntry {
+                at: timestamp(row.get(0)?),
+                actor: row.get(1)?,
+                action: row.get(2)?,
+                subject: row.get(3)?,
+                details: serde_json::from_str(&row.get::<_, String>(4)?).unwrap_or(Value::Null),
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+/// Adds a row; part of the transaction that makes the change, so neither is there without the other.
+pub(crate) fn note(
+    connection: &Connection,
+    action: &str,
+    subject: &str,
+    details: &Value,
+) -> Result<(), RecordsError> {
+    connection.execute(
+        "INSERT INTO audit (at, action, subject, details) VALUES (?1, ?2, ?3, ?4)",
+        params![now_ms(), action, subject, details.to_string()],
+    )?;
+    Ok(())
+}

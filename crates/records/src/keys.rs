@@ -1,0 +1,273 @@
+//! Keys to the HTTP interface.
+//!
+//! A key is 32 random bytes, shown once when it is made; only its SHA-256 is stored. A plain hash is enough because
+//! the secret is not a password: there is nothing to guess that is shorter than the secret itself.
+
+use std::fmt::{self, Write as _};
+use std::str::FromStr;
+
+use rusqlite::{Row, params};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use subtle::{Choice, ConstantTimeEq};
+use uuid::Uuid;
+
+use crate::{Records, RecordsError, audit, now_ms, timestamp};
+
+const SECRET_PREFIX: &str = "fd_";
+
+/// What the holder of a key may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyRole {
+    /// Everything.
+    Admin,
+    /// Curates the knowledge.
+    Marketing,
+    /// Asks, for the company's own eyes.
+    Rep,
+    /// Asks on behalf of customers; never sees what is internal.
+    Bot,
+}
+
+impl KeyRole {
+    /// All roles.
+    pub const ALL: [Self; 4] = [Self::Admin, Self::Marketing, Self::Rep, Self::Bot];
+
+    /// As the command line, JSON and the database spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Marketing => "marketing",
+            Self::Rep => "rep",
+            Self::Bot => "bot",
+        }
+    }
+}
+
+impl fmt::Display for KeyRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for KeyRole {
+    type Err = UnknownRole;
+
+    fn from_str(name: &str) -> Result<Self, UnknownRole> {
+        Self::ALL.into_iter().find(|role| role.name() == name).ok_or_else(|| UnknownRole(name.to_owned()))
+    }
+}
+
+/// There is no role of this name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown role {0:?}: it is one of admin, marketing, rep, bot")]
+pub struct UnknownRole(pub String);
+
+/// A key, without its secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Key {
+    /// Names the key in lists and when it is revoked; no secret.
+    pub id: String,
+    /// Who or what it was made for.
+    pub name: String,
+    /// What its holder may do.
+    pub role: KeyRole,
+    /// When it was made.
+    pub created_at: jiff::Timestamp,
+    /// Since when it opens nothing any more.
+    pub revoked_at: Option<jiff::Timestamp>,
+}
+
+impl Records {
+    /// Makes a key. The second value is the secret, `fd_` and 64 hexadecimal digits, which nobody can see again.
+    ///
+    /// # Errors
+    /// [`RecordsError::NoRandomness`] when the operating system gives none; when the database fails.
+    pub fn create_key(&self, name: &str, role: KeyRole) -> Result<(Key, String), RecordsError> {
+        let mut random = [0_u8; 32];
+        getrandom::fill(&mut random).map_err(|error| RecordsError::NoRandomness(error.to_string()))?;
+        let secret = format!("{SECRET_PREFIX}{}", hexadecimal(&random));
+        let created_ms = now_ms();
+        let key = Key {
+            id: Uuid::now_v7().to_string(),
+            name: name.trim().to_owned(),
+            role,
+            created_at: timestamp(created_ms),
+            revoked_at: None,
+        };
+        self.write(|transaction| {
+            transaction.execute(
+                "INSERT INTO keys (id, name, role, digest, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![key.id, key.name, role.name(), digest(&secret), created_ms],
+            )?;
+            audit::note(transaction, "key.create", &key.id, &json!({"name": key.name, "role": role.name()}))
+        })?;
+        Ok((key, secret))
+    }
+
+    /// The key that this secret belongs to; `None` when it is unknown or revoked.
+    ///
+    /// The time taken does not depend on which key it is, nor on how much of a stored hash agrees.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn authenticate(&self, secret: &str) -> Result<Option<Key>, RecordsError> {
+        let presented = digest(secret);
+        let connection = self.reading();
+        let mut statement = connection.prepare_cached(
+            "SELECT id, name, role, created_at, revoked_at, digest FROM keys WHERE revoked_at IS NULL",
+        )?;
+        let mut rows = statement.query([])?;
+        let mut found = None;
+        while let Some(row) = rows.next()? {
+            let stored: Vec<u8> = row.get(5)?;
+            let candidate = key(row)?;
+            let same: Choice = stored.as_slice().ct_eq(&presented);
+            if bool::from(same) {
+                found = Some(candidate);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether any key was ever made. A revoked one counts: revoking the last key locks up, it does not open.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn has_keys(&self) -> Result<bool, RecordsError> {
+        let connection = self.reading();
+        let mut statement = connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM keys)")?;
+        Ok(statement.query_row([], |row| row.get(0))?)
+    }
+
+    /// All keys, revoked ones too, oldest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn keys(&self) -> Result<Vec<Key>, RecordsError> {
+        let connection = self.reading();
+        let mut statement = connection.prepare_cached(
+            "SELECT id, name, role, created_at, revoked_at FROM keys ORDER BY created_at, id",
+        )?;
+        let rows = statement.query_map([], key)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Makes a key open nothing from now on. Whether there was such a key that still opened something.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn revoke_key(&self, id: &str) -> Result<bool, RecordsError> {
+        self.write(|transaction| {
+            let n_revoked = transaction.execute(
+                "UPDATE keys SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL",
+                params![id, now_ms()],
+            )?;
+            if n_revoked > 0 {
+                audit::note(transaction, "key.revoke", id, &Value::Null)?;
+            }
+            Ok(n_revoked > 0)
+        })
+    }
+}
+
+fn key(row: &Row<'_>) -> rusqlite::Result<Key> {
+    let role: String = row.get(2)?;
+    let revoked_ms: Option<i64> = row.get(4)?;
+    Ok(Key {
+        id: row.get(0)?,
+        name: row.get(1)?,
+        // The table lets only the roles' names in; the least of them stands for any other.
+        role: role.parse().unwrap_or(KeyRole::Bot),
+        created_at: timestamp(row.get(3)?),
+        revoked_at: revoked_ms.map(timestamp),
+    })
+}
+
+fn digest(secret: &str) -> [u8; 32] {
+    Sha256::digest(secret.as_bytes()).into()
+}
+
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut digits, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_opens_with_its_secret_until_it_is_revoked() {
+        let records = Records::in_memory().unwrap();
+        assert!(!records.has_keys().unwrap());
+        let (rep, rep_secret) = records.create_key("陈立航", KeyRole::Rep).unwrap();
+        let (bot, bot_secret) = records.create_key("website", KeyRole::Bot).unwrap();
+
+        assert_eq!(records.authenticate(&rep_secret).unwrap(), Some(rep.clone()));
+        assert_eq!(records.authenticate(&bot_secret).unwrap(), Some(bot));
+        assert!(records.revoke_key(&rep.id).unwrap());
+        assert_eq!(records.authenticate(&rep_secret).unwrap(), None);
+        assert!(!records.revoke_key(&rep.id).unwrap());
+        assert!(records.keys().unwrap().iter().any(|key| key.id == rep.id && key.revoked_at.is_some()));
+    }
+
+    #[test]
+    fn revoking_the_last_key_does_not_open_the_door() {
+        let records = Records::in_memory().unwrap();
+        let (key, _) = records.create_key("only", KeyRole::Admin).unwrap();
+        records.revoke_key(&key.id).unwrap();
+        assert!(records.has_keys().unwrap());
+    }
+
+    #[test]
+    fn what_is_not_a_secret_opens_nothing() {
+        let records = Records::in_memory().unwrap();
+        let (key, secret) = records.create_key("one", KeyRole::Admin).unwrap();
+        for wrong in ["", "fd_", &key.id, &secret[..66], &secret.to_uppercase(), &format!("{secret} ")] {
+            assert_eq!(records.authenticate(wrong).unwrap(), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn the_secret_is_256_random_bits_and_is_stored_nowhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("records.sqlite");
+        let secret = {
+            let records = Records::open(&path).unwrap();
+            let (_, first) = records.create_key("one", KeyRole::Rep).unwrap();
+            let (_, second) = records.create_key("two", KeyRole::Rep).unwrap();
+            assert_ne!(first, second);
+            first
+        };
+        let digits = secret.strip_prefix("fd_").unwrap();
+        assert!(digits.len() == 64 && digits.chars().all(|digit| digit.is_ascii_hexdigit()));
+        let stored = std::fs::read(&path).unwrap();
+        assert!(!stored.windows(64).any(|window| window == digits.as_bytes()));
+    }
+
+    #[test]
+    fn making_and_revoking_keys_leaves_a_trace_without_the_secret() {
+        let records = Records::in_memory().unwrap();
+        let (key, secret) = records.create_key("bot", KeyRole::Bot).unwrap();
+        records.revoke_key(&key.id).unwrap();
+        let audit = records.audit(10).unwrap();
+        let actions: Vec<_> = audit.iter().map(|entry| entry.action.as_str()).collect();
+        assert_eq!(actions, ["key.revoke", "key.create"]);
+        assert!(audit.iter().all(|entry| entry.subject == key.id));
+        assert!(!serde_json::to_string(&audit).unwrap().contains(&secret));
+    }
+
+    #[test]
+    fn roles_are_read_as_they_are_written() {
+        for role in KeyRole::ALL {
+            assert_eq!(role.to_string().parse(), Ok(role));
+        }
+        assert_eq!("root".parse::<KeyRole>(), Err(UnknownRole("root".to_owned())));
+    }
+}

@@ -1,0 +1,230 @@
+//! Opening the database file and bringing it to the current version.
+//!
+//! `user_version` counts the migrations that have run; each runs in one transaction together with its count, so a
+//! crash in between leaves the version before it. A migration that was released is never changed, only followed.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+
+use crate::RecordsError;
+
+/// "FDck": tells this program's files from other programs' databases.
+const APPLICATION_ID: i64 = 0x4644_636B;
+
+const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001.sql")];
+
+/// Opens, checks and migrates the file; makes it where it is missing.
+pub(crate) fn open_file(path: &Path) -> Result<Connection, RecordsError> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::create_dir_all(folder).map_err(|error| RecordsError::Unreachable {
+            path: path.to_owned(),
+            reason: format!("its folder cannot be made: {error}"),
+        })?;
+    }
+    let mut connection = connect(path)?;
+    check(&connection).map_err(|error| match error {
+        Unsound::Sqlite(error) => on_open(path, &error),
+        Unsound::Reason(reason) => RecordsError::Damaged { path: path.to_owned(), reason },
+    })?;
+    migrate(&mut connection, path)?;
+    Ok(connection)
+}
+
+pub(crate) fn open_in_memory() -> Result<Connection, RecordsError> {
+    let mut connection = Connection::open_in_memory()?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    migrate(&mut connection, Path::new(":memory:"))?;
+    Ok(connection)
+}
+
+/// A connection with the settings that every connection needs.
+pub(crate) fn connect(path: &Path) -> Result<Connection, RecordsError> {
+    let configured = || -> rusqlite::Result<Connection> {
+        let connection = Connection::open(path)?;
+        connection.busy_timeout(Duration::from_secs(5))?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        // WAL's usual NORMAL may lose the last commits when the power fails; what people did is worth an fsync.
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        Ok(connection)
+    };
+    configured().map_err(|error| on_open(path, &error))
+}
+
+enum Unsound {
+    Sqlite(rusqlite::Error),
+    Reason(String),
+}
+
+impl From<rusqlite::Error> for Unsound {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+/// Whether the file is sound and this program's own. A new, empty file is both.
+fn check(connection: &Connection) -> Result<(), Unsound> {
+    let n_objects: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if n_objects == 0 {
+        return Ok(());
+    }
+    let application: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    if application != APPLICATION_ID {
+        return Err(Unsound::Reason("it is another program's database".to_owned()));
+    }
+    let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if verdict != "ok" {
+        return Err(Unsound::Reason(verdict));
+    }
+    Ok(())
+}
+
+fn migrate(connection: &mut Connection, path: &Path) -> Result<(), RecordsError> {
+    let known = known_version();
+    let current = version(connection)?;
+    if current == known {
+        return Ok(());
+    }
+    if current > known {
+        return Err(RecordsError::Newer { path: path.to_owned(), found: current, known });
+    }
+    let migrated = (|| -> rusqlite::Result<()> {
+        // The version is read again under the lock: another process may have migrated in the meantime.
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let current = version(&transaction)?;
+        let n_done = usize::try_from(current).unwrap_or(0);
+        for migration in MIGRATIONS.iter().skip(n_done) {
+            transaction.execute_batch(migration)?;
+        }
+        transaction.pragma_update(None, "user_version", known.max(current))?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.commit()
+    })();
+    migrated.map_err(|error| on_open(path, &error))
+}
+
+fn known_version() -> i64 {
+    i64::try_from(MIGRATIONS.len()).expect("there are few migrations")
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// An error of opening, in the words of what a person can do about it.
+fn on_open(path: &Path, error: &rusqlite::Error) -> RecordsError {
+    let path = path.to_owned();
+    let reason = error.to_string();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => RecordsError::Damaged { path, reason },
+        _ => RecordsError::Unreachable { path, reason },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::{KeyRole, Records, Role};
+
+    #[test]
+    fn opening_again_keeps_what_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("made/on/the/way/records.sqlite");
+        let session = Records::open(&path).unwrap().start_session("customer", None).unwrap();
+        assert!(Records::open(&path).unwrap().session_exists(&session).unwrap());
+    }
+
+    #[test]
+    fn a_copy_taken_while_it_is_open_holds_what_was_committed() {
+        // What a process that is killed leaves behind: the file and its log, never closed.
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("records.sqlite");
+        let records = Records::open(&path).unwrap();
+        let session = records.start_session("internal", None).unwrap();
+        for n in 0..50 {
+            records
+                .append_message(&session, Role::User, &format!("第 {n} 句"), &serde_json::Value::Null)
+                .unwrap();
+        }
+        let after_kill = folder.path().join("after-kill");
+        fs::create_dir(&after_kill).unwrap();
+        for name in ["records.sqlite", "records.sqlite-wal"] {
+            fs::copy(folder.path().join(name), after_kill.join(name)).unwrap();
+        }
+        let found = Records::open(after_kill.join("records.sqlite")).unwrap();
+        assert_eq!(found.messages(&session).unwrap().len(), 50);
+    }
+
+    #[test]
+    fn a_damaged_file_is_reported_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("records.sqlite");
+        let garbage = "这不是数据库。".repeat(1000);
+        fs::write(&path, &garbage).unwrap();
+        let error = Records::open(&path).err().unwrap();
+        assert!(matches!(error, RecordsError::Damaged { .. }), "{error}");
+        assert!(error.to_string().contains("move the file aside"), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), garbage.as_bytes());
+    }
+
+    #[test]
+    fn a_file_with_overwritten_pages_is_reported() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("records.sqlite");
+        {
+            let records = Records::open(&path).unwrap();
+            for n in 0..200 {
+                records.create_key(&format!("key {n}"), KeyRole::Rep).unwrap();
+            }
+        }
+        let mut bytes = fs::read(&path).unwrap();
+        let len = bytes.len();
+        assert!(len > 16_384, "the test needs a file of several pages, not of {len} bytes");
+        bytes[4096..].fill(0xA5);
+        fs::write(&path, &bytes).unwrap();
+        assert!(matches!(Records::open(&path), Err(RecordsError::Damaged { .. })));
+        assert_eq!(fs::read(&path).unwrap().len(), len);
+    }
+
+    #[test]
+    fn a_truncated_file_is_reported() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("records.sqlite");
+        drop(Records::open(&path).unwrap());
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+        assert!(matches!(Records::open(&path), Err(RecordsError::Damaged { .. })));
+    }
+
+    #[test]
+    fn another_programs_database_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("records.sqlite");
+        Connection::open(&path).unwrap().execute_batch("CREATE TABLE notes (text TEXT)").unwrap();
+        let error = Records::open(&path).err().unwrap();
+        assert!(error.to_string().contains("another program"), "{error}");
+    }
+
+    #[test]
+    fn a_file_of_a_newer_version_is_refused_and_not_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("records.sqlite");
+        drop(Records::open(&path).unwrap());
+        let newer = known_version() + 1;
+        connect(&path).unwrap().pragma_update(None, "user_version", newer).unwrap();
+        assert!(matches!(Records::open(&path), Err(RecordsError::Newer { found, .. }) if found == newer));
+    }
+
+    #[test]
+    fn a_folder_in_the_place_of_the_file_is_an_error_with_its_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Records::open(folder.path()).err().unwrap();
+        assert!(matches!(error, RecordsError::Unreachable { .. }), "{error}");
+        assert!(error.to_string().contains(&folder.path().display().to_string()));
+    }
+}
