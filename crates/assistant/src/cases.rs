@@ -1,0 +1,188 @@
+//! Cases that fit a customer: what was found by meaning, weighed with how the profiles match.
+
+use std::sync::Arc;
+
+use flightdeck_corpus::Document;
+use flightdeck_retrieval::{Index, Passage, fold_text};
+
+use crate::draft::Draft;
+use crate::question::{Language, Understanding};
+use crate::units::{Evidence, Form, units};
+
+/// Cases shown, at most.
+const CASES: usize = 3;
+/// Weight of each matching facet against a retrieval score of 1.
+const INDUSTRY: f32 = 0.35;
+const PRODUCT: f32 = 0.15;
+const SCENARIO: f32 = 0.15;
+const SIZE: f32 = 0.10;
+const REGION: f32 = 0.12;
+
+/// A case with its score and the facets that match.
+struct Match<'a> {
+    document: &'a Arc<Document>,
+    score: f32,
+    facets: Vec<String>,
+}
+
+/// Orders the documents of the passages by fit, best first, and puts their passages in that order.
+pub(crate) fn rank(question: &Understanding, passages: &mut [Passage]) {
+    let scores: Vec<f32> = matches(question, passages).iter().map(|found| found.score).collect();
+    let order: Vec<_> = matches(question, passages).iter().map(|found| found.document.id.clone()).collect();
+    let score_of = |passage: &Passage| {
+        order.iter().position(|id| *id == passage.document.id).map_or(0.0, |place| scores[place])
+    };
+    passages.sort_by(|a, b| {
+        score_of(b)
+            .total_cmp(&score_of(a))
+            .then(b.score.total_cmp(&a.score))
+            .then_with(|| a.chunk.id.cmp(&b.chunk.id))
+    });
+}
+
+fn matches<'a>(question: &Understanding, passages: &'a [Passage]) -> Vec<Match<'a>> {
+    let best = passages.iter().map(|p| p.score).fold(f32::EPSILON, f32::max);
+    let mut found: Vec<Match<'a>> = Vec::new();
+    for passage in passages {
+        let document = &passage.document;
+        match found.iter_mut().find(|known| known.document.id == document.id) {
+            Some(known) => known.score = known.score.max(passage.score / best),
+            None => found.push(Match { document, score: passage.score / best, facets: Vec::new() }),
+        }
+    }
+    for case in &mut found {
+        let (gain, facets) = facets(question, case.document);
+        case.score += gain;
+        case.facets = facets;
+    }
+    found.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.document.id.cmp(&b.document.id)));
+    found
+}
+
+/// How well a case's profile fits the question and the customer, and in what.
+fn facets(question: &Understanding, document: &Document) -> (f32, Vec<String>) {
+    let customer = &question.customer;
+    let asked = fold_text(&question.text);
+    let known = |value: &Option<String>| value.as_deref().map(fold_text).unwrap_or_default();
+    let mut gain = 0.0;
+    let mut names = Vec::new();
+    let mut try_list = |values: &[String], theirs: &str, weight: f32| {
+        let hit = values.iter().find(|value| {
+            let value = fold_text(value);
+            fits(&value, &asked) || (!theirs.is_empty() && (fits(&value, theirs) || fits(theirs, &value)))
+        });
+        if let Some(hit) = hit {
+            gain += weight;
+            names.push(hit.clone());
+        }
+    };
+    let needs = format!("{} {}", known(&customer.needs), known(&customer.scenario));
+    try_list(&document.profile.industry, &known(&customer.industry), INDUSTRY);
+    try_list(&document.profile.product, needs.trim(), PRODUCT);
+    try_list(&document.profile.scenario, needs.trim(), SCENARIO);
+    try_list(document.profile.company_size.as_slice(), &known(&customer.company_size), SIZE);
+    try_list(document.profile.region.as_slice(), &known(&customer.region), REGION);
+    (gain, names)
+}
+
+/// Whether `value` stands in `text`, or most of its pairs of characters do (`饮料厂` fits `茶饮料`).
+fn fits(value: &str, text: &str) -> bool {
+    if value.is_empty() || text.is_empty() {
+        return false;
+    }
+    if text.contains(value) {
+        return true;
+    }
+    let chars: Vec<char> = value.chars().collect();
+    let pairs: Vec<String> = chars.windows(2).map(|pair| pair.iter().collect()).collect();
+    let found = pairs.iter().filter(|pair| text.contains(pair.as_str())).count();
+    !pairs.is_empty() && found > 0 && found * 3 >= pairs.len()
+}
+
+/// Writes up to three cases: who, why it fits, what came out, what to send.
+pub(crate) fn compose(question: &Understanding, passages: &[Passage], index: &Index, draft: &mut Draft) {
+    let zh = question.language == Language::Chinese;
+    for (nth, case) in matches(question, passages).into_iter().take(CASES).enumerate() {
+        let document = case.document;
+        let mut evidence = evidence(question, document, index);
+        if evidence.is_empty() {
+            continue;
+        }
+        draft.line().frame(if nth == 0 { "" } else { "\n" });
+        draft.frame(&format!("**{}. {}**", nth + 1, crate::draft::without_marks(&document.title)));
+        let place = place(document);
+        if !place.is_empty() {
+            draft.frame(&if zh { format!("（{place}）") } else { format!(" ({place})") });
+        }
+        if !case.facets.is_empty() {
+            let why = case.facets.join(if zh { "、" } else { ", " });
+            draft.line().frame(&if zh {
+                format!("- 合适在：{why}")
+            } else {
+                format!("- Fits in: {why}")
+            });
+        }
+        evidence.truncate(2);
+        for piece in &evidence {
+            draft.line().frame("- ").state(piece);
+        }
+        if let Some(link) = &document.link {
+            draft.line().frame(&if zh {
+                format!("- 可发送：{link}")
+            } else {
+                format!("- To send: {link}")
+            });
+        }
+    }
+}
+
+/// Industry, size and region of a case in one line.
+fn place(document: &Document) -> String {
+    let profile = &document.profile;
+    let mut parts: Vec<String> = Vec::new();
+    if !profile.industry.is_empty() {
+        parts.push(profile.industry.join("、"));
+    }
+    parts.extend(profile.company_size.clone());
+    parts.extend(profile.region.clone());
+    parts.join(" · ")
+}
+
+/// The result in the case's own figures first, then what the question asks most about.
+fn evidence(question: &Understanding, document: &Arc<Document>, index: &Index) -> Vec<Evidence> {
+    let mut results: Vec<(f32, Evidence)> = Vec::new();
+    let mut others: Vec<(f32, Evidence)> = Vec::new();
+    for chunk in index.chunks(&document.id) {
+        let mut heading = chunk.location.heading.join(" ").to_lowercase();
+        for unit in units(document, chunk) {
+            if unit.form == Form::Heading {
+                heading = unit.words.to_lowercase();
+                continue;
+            }
+            let length = unit.words.chars().count();
+            if length < 8 {
+                continue;
+            }
+            let terms = index.terms(&unit.words);
+            let figures =
+                unit.words.split(|c: char| !c.is_ascii_digit()).filter(|run| !run.is_empty()).count();
+            let coverage = question.coverage(&terms);
+            let is_result = ["结果", "成效", "效果", "收益", "result", "outcome", "結果"]
+                .iter()
+                .any(|word| heading.contains(word));
+            let evidence = Evidence { document: document.clone(), chunk: chunk.clone(), unit };
+            let figures = figures.min(4) as f32;
+            if is_result {
+                results.push((coverage + 0.15 * figures, evidence));
+            } else {
+                others.push((coverage + 0.03 * figures, evidence));
+            }
+        }
+    }
+    let best = |list: Vec<(f32, Evidence)>| {
+        list.into_iter()
+            .reduce(|best, next| if next.0 > best.0 { next } else { best })
+            .map(|(_, evidence)| evidence)
+    };
+    [best(results), best(others)].into_iter().flatten().collect()
+}

@@ -1,0 +1,156 @@
+//! Retrieval fitted to the intent: which kinds may answer, which are favoured, and what is searched for.
+
+use flightdeck_corpus::{Audience, Kind};
+use flightdeck_retrieval::{Filters, Index, Mode, Passage, Query, RetrievalError};
+use jiff::civil::Date;
+
+use crate::answer::Intent;
+use crate::question::Understanding;
+use crate::support::speaks_of;
+
+/// How many passages are looked at before the intent has its say.
+const LOOKED_AT: usize = 40;
+/// What a passage that does not speak of the model asked for keeps of its score.
+const OTHER_MODEL_FACTOR: f32 = 0.6;
+/// What a passage whose title or products name the model gains.
+const OWN_MODEL_FACTOR: f32 = 1.25;
+
+struct Plan {
+    /// Only these kinds; all where it is empty.
+    only: &'static [Kind],
+    /// Factors on the score by kind; 1 where a kind is not named.
+    favour: &'static [(Kind, f32)],
+}
+
+fn plan(intent: Intent) -> Plan {
+    use Kind::{Case, Company, Competitor, Faq, Objection, Product, Qa, Service, Template, Video};
+    match intent {
+        Intent::FindCases => Plan { only: &[Case], favour: &[] },
+        Intent::RecommendVideos => Plan { only: &[Video], favour: &[] },
+        Intent::FindTemplate => Plan { only: &[Template], favour: &[] },
+        Intent::HandleObjection => Plan {
+            only: &[],
+            favour: &[
+                (Objection, 1.5),
+                (Qa, 1.1),
+                (Faq, 1.05),
+                (Template, 0.9),
+                (Video, 0.7),
+                (Company, 0.8),
+            ],
+        },
+        Intent::CompareCompetitor => {
+            Plan { only: &[], favour: &[(Competitor, 1.5), (Template, 0.8), (Video, 0.7), (Company, 0.8)] }
+        }
+        Intent::CustomerBrief => Plan {
+            only: &[],
+            favour: &[(Case, 1.3), (Qa, 1.15), (Template, 0.8), (Video, 0.8), (Product, 0.8)],
+        },
+        Intent::ProductQuestion => Plan {
+            only: &[],
+            favour: &[
+                (Product, 1.12),
+                (Faq, 1.06),
+                (Objection, 0.8),
+                (Template, 0.75),
+                (Video, 0.75),
+                (Competitor, 0.8),
+                (Case, 0.85),
+                (Company, 0.9),
+            ],
+        },
+        Intent::ServiceQuestion => Plan {
+            only: &[],
+            favour: &[
+                (Service, 1.12),
+                (Faq, 1.06),
+                (Objection, 0.8),
+                (Template, 0.75),
+                (Video, 0.75),
+                (Competitor, 0.8),
+                (Case, 0.8),
+            ],
+        },
+        Intent::Other => {
+            Plan { only: &[], favour: &[(Company, 1.1), (Template, 0.8), (Video, 0.8), (Objection, 0.9)] }
+        }
+    }
+}
+
+/// The passages that an answer may use, best first, scores after the intent's say.
+///
+/// # Errors
+/// As [`Index::search`].
+pub(crate) fn retrieve(
+    question: &Understanding,
+    index: &Index,
+    audience: Audience,
+    day: Date,
+) -> Result<Vec<Passage>, RetrievalError> {
+    let plan = plan(question.intent);
+    let query = Query {
+        text: search_text(question),
+        audience,
+        day,
+        filters: Filters { kind: plan.only.to_vec(), ..Filters::default() },
+        mode: Mode::Hybrid,
+        top_k: LOOKED_AT,
+    };
+    let mut passages = index.search(&query)?;
+    for passage in &mut passages {
+        let kind = passage.document.kind;
+        let favour =
+            plan.favour.iter().find(|(favoured, _)| *favoured == kind).map_or(1.0, |(_, factor)| *factor);
+        passage.score *= favour * model_factor(question, passage);
+    }
+    passages.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.chunk.id.cmp(&b.chunk.id)));
+    for (i, passage) in passages.iter_mut().enumerate() {
+        passage.rank = i + 1;
+    }
+    Ok(passages)
+}
+
+fn model_factor(question: &Understanding, passage: &Passage) -> f32 {
+    if question.models.is_empty() {
+        return 1.0;
+    }
+    let document = &passage.document;
+    let named_by_document = question.models.iter().any(|model| {
+        let names =
+            |text: &str| flightdeck_retrieval::fold_text(text).replace(['-', ' '], "").contains(model);
+        names(&document.title) || document.profile.product.iter().any(|product| names(product))
+    });
+    if named_by_document {
+        OWN_MODEL_FACTOR
+    } else if question.models.iter().any(|model| speaks_of(passage, model)) {
+        1.0
+    } else {
+        OTHER_MODEL_FACTOR
+    }
+}
+
+/// The question, and for intents that turn on the customer, what is known of them.
+fn search_text(question: &Understanding) -> String {
+    let customer = &question.customer;
+    let mut text = question.text.clone();
+    if matches!(question.intent, Intent::FindCases | Intent::RecommendVideos | Intent::FindTemplate) {
+        let facts = [
+            &customer.industry,
+            &customer.needs,
+            &customer.scenario,
+            &customer.company_size,
+            &customer.region,
+        ];
+        for fact in facts.into_iter().flatten() {
+            text.push(' ');
+            text.push_str(fact);
+        }
+    }
+    if question.intent == Intent::CustomerBrief {
+        for fact in [&customer.name, &customer.industry].into_iter().flatten() {
+            text.push(' ');
+            text.push_str(fact);
+        }
+    }
+    text
+}

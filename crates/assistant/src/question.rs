@@ -1,0 +1,405 @@
+//! A question as the assistant understands it: its words and how rare they are, models named, language, customer.
+
+use std::collections::HashSet;
+
+use flightdeck_records::CustomerProfile;
+use flightdeck_retrieval::{Index, fold_text, is_han};
+
+use crate::answer::Intent;
+
+/// The language that frames and refusals are written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Language {
+    Chinese,
+    English,
+}
+
+impl Language {
+    /// Picks the wording of this language.
+    pub fn pick<'a>(self, chinese: &'a str, english: &'a str) -> &'a str {
+        match self {
+            Self::Chinese => chinese,
+            Self::English => english,
+        }
+    }
+}
+
+/// A content word of the question.
+#[derive(Clone, Debug)]
+pub(crate) struct Word {
+    pub text: String,
+    /// BM25's inverse document frequency in this knowledge, nats.
+    pub rarity: f32,
+    /// Stands nowhere in the knowledge, not even in pieces.
+    pub unknown: bool,
+    /// Other spellings of the same meaning, each as its words.
+    alternatives: Vec<Vec<String>>,
+}
+
+/// The question, understood.
+#[derive(Clone, Debug)]
+pub(crate) struct Understanding {
+    pub text: String,
+    pub language: Language,
+    pub intent: Intent,
+    /// Content words: stop words and the words that only say what kind of answer is wanted left out.
+    pub words: Vec<Word>,
+    /// Model numbers, folded and without hyphens: `lb300s`.
+    pub models: Vec<String>,
+    /// Whether a figure is asked for.
+    pub wants_figure: bool,
+    pub customer: CustomerProfile,
+}
+
+/// Words that say what kind of answer is wanted, or that every question has, not what it is about.
+const FRAME_WORDS: &[&str] = &[
+    "客户",
+    "对方",
+    "老板",
+    "采购",
+    "案例",
+    "视频",
+    "模板",
+    "范本",
+    "资料",
+    "推荐",
+    "介绍",
+    "适合",
+    "发",
+    "发给",
+    "哪款",
+    "回复",
+    "回答",
+    "回应",
+    "应对",
+    "话术",
+    "公司",
+    "我司",
+    "咱",
+    "咱家",
+    "你家",
+    "你们家",
+    "我们家",
+    "情况",
+    "问题",
+    "东西",
+    "方面",
+    "相关",
+    "类似",
+    "参考",
+    "成功",
+    "厂",
+    "工厂",
+    "做",
+    "搞",
+    "弄",
+    "效果",
+    "最好",
+    "有效",
+    "知道",
+    "了解",
+    "一般",
+    "大概",
+    "大约",
+    "具体",
+    "现在",
+    "目前",
+    "今天",
+    "今年",
+    "觉得",
+    "嫌",
+    "担心",
+    "怕",
+    "接",
+    "劝",
+    "聊",
+    "讲",
+    "拿",
+    "找",
+    "给我",
+    "来个",
+    "机器",
+    "设备",
+    "产品",
+    "型号",
+    "支持",
+    "customer",
+    "client",
+    "case",
+    "video",
+    "template",
+    "show",
+    "send",
+    "give",
+    "find",
+    "recommend",
+    "machine",
+    "product",
+    "want",
+    "need",
+    "say",
+    "answer",
+    "respond",
+    "reply",
+    "know",
+    "get",
+    "there",
+    "like",
+    "much",
+    "many",
+    "long",
+    "does",
+    "best",
+    "similar",
+    "other",
+    "one",
+    "your",
+    "brief",
+    "before",
+    "call",
+    "prospect",
+    "buyer",
+    "handle",
+    "should",
+    "影片",
+    "视屏",
+    "短片",
+    "录像",
+    "片子",
+    "案例库",
+    "合适",
+    "挑",
+    "几个",
+    "几条",
+    "看看",
+    "发我",
+    "一份",
+    "好",
+    "位",
+    "这位",
+    "打动",
+    "下周",
+    "去见",
+    "带",
+    "明天",
+    "简报",
+    "梳理",
+    "整理",
+    "进展",
+    "说一下",
+    "接手",
+    "以后",
+    "直接",
+    "一句",
+    "到底",
+    "怎么办",
+    "咋办",
+    "咱们",
+    "人家",
+    "偷偷",
+    "规定",
+    "先",
+    "最多",
+    "哪家",
+    "分享",
+    "点名",
+    "那边",
+    "那台",
+    "那天",
+    "这么",
+    "现成",
+];
+
+const FIGURE_WORDS: &[&str] = &[
+    "多少",
+    "几",
+    "多久",
+    "多快",
+    "多大",
+    "多高",
+    "多重",
+    "多长",
+    "多宽",
+    "价格",
+    "多少钱",
+    "速度",
+    "精度",
+    "功率",
+    "尺寸",
+    "重量",
+    "how much",
+    "how many",
+    "how long",
+    "how fast",
+    "price",
+    "speed",
+    "accuracy",
+    "power",
+    "weight",
+    "产能",
+    "报价",
+    "费用",
+    "钱",
+    "时间",
+    "how often",
+    "比例",
+    "折扣",
+    "rate",
+    "cost",
+    "号码",
+    "电话",
+];
+
+/// Reads a question against an index.
+pub(crate) fn understand(
+    text: &str,
+    intent: Intent,
+    customer: CustomerProfile,
+    index: &Index,
+) -> Understanding {
+    let folded = fold_text(text);
+    let groups = index.synonym_groups(text);
+    let mut seen = HashSet::new();
+    let words = index
+        .words(text)
+        .into_iter()
+        .filter(|word| !FRAME_WORDS.contains(&word.as_str()) && seen.insert(word.clone()))
+        .filter(|word| word.chars().any(char::is_alphanumeric))
+        .map(|text| {
+            let alternatives: Vec<Vec<String>> = groups
+                .iter()
+                .filter(|group| group.iter().any(|member| member.contains(&text)))
+                .flatten()
+                .filter(|member| !member.contains(&text))
+                .cloned()
+                .collect();
+            let frequency = index.document_frequency(&text);
+            let unknown = frequency == 0
+                && alternatives.is_empty()
+                && !bigrams(&text)
+                    .is_some_and(|pairs| pairs.iter().all(|pair| index.document_frequency(pair) > 0));
+            Word { rarity: index.rarity(&text), unknown, alternatives, text }
+        })
+        .collect();
+    let wants_figure = FIGURE_WORDS.iter().any(|word| folded.contains(word));
+    Understanding {
+        text: text.to_owned(),
+        language: if text.chars().any(is_han) { Language::Chinese } else { Language::English },
+        intent,
+        words,
+        models: models(&folded),
+        wants_figure,
+        customer,
+    }
+}
+
+impl Understanding {
+    /// Share of the question's meaning that stands in a text with these terms: rarity-weighted, 0 to 1. A question
+    /// without content words is covered by nothing (0).
+    pub fn coverage(&self, terms: &HashSet<String>) -> f32 {
+        covered(self.words.iter(), terms).unwrap_or(0.0)
+    }
+
+    /// As [`Understanding::coverage`], of what is asked about the models named: their numbers are left out, because
+    /// every passage that is looked at names them. Only a model number is a question about all of it (1).
+    pub fn coverage_beyond_models(&self, terms: &HashSet<String>) -> f32 {
+        covered(self.words_beyond_models(), terms).unwrap_or(f32::from(u8::from(!self.models.is_empty())))
+    }
+
+    fn words_beyond_models(&self) -> impl Iterator<Item = &Word> {
+        self.words.iter().filter(|word| !self.models.contains(&word.text))
+    }
+
+    /// Shares of the question's meaning, by rarity, that these terms lack: in words the knowledge has elsewhere, and
+    /// in words that stand nowhere in it.
+    pub fn missing(&self, terms: &HashSet<String>) -> (f32, f32) {
+        let total: f32 = self.words_beyond_models().map(|word| word.rarity).sum();
+        if total <= 0.0 {
+            return (0.0, 0.0);
+        }
+        let (mut elsewhere, mut nowhere) = (0.0, 0.0);
+        for word in self.words_beyond_models() {
+            let lacking = word.rarity * (1.0 - word.stands_in(terms));
+            if word.unknown { nowhere += lacking } else { elsewhere += lacking }
+        }
+        (elsewhere / total, nowhere / total)
+    }
+}
+
+/// Rarity-weighted share of the words that stand among the terms; `None` for no words.
+fn covered<'w>(words: impl Iterator<Item = &'w Word>, terms: &HashSet<String>) -> Option<f32> {
+    let (mut total, mut found) = (0.0, 0.0);
+    for word in words {
+        total += word.rarity;
+        found += word.rarity * word.stands_in(terms);
+    }
+    (total > 0.0).then(|| found / total)
+}
+
+impl Word {
+    /// How much of the word stands among the terms: 1 for itself, 0.8 for a synonym, less for some of its pairs of
+    /// characters, 0 for nothing.
+    pub fn stands_in(&self, terms: &HashSet<String>) -> f32 {
+        if terms.contains(&self.text) {
+            return 1.0;
+        }
+        let synonym = self
+            .alternatives
+            .iter()
+            .any(|words| !words.is_empty() && words.iter().all(|w| terms.contains(w)));
+        if synonym {
+            return 0.8;
+        }
+        match bigrams(&self.text) {
+            Some(pairs) if !pairs.is_empty() => {
+                let found = pairs.iter().filter(|pair| terms.contains(*pair)).count();
+                0.9 * found as f32 / pairs.len() as f32
+            }
+            _ => 0.0,
+        }
+    }
+}
+
+/// Neighbouring pairs of a Chinese word of three characters or more; such a word may be cut differently elsewhere.
+fn bigrams(word: &str) -> Option<Vec<String>> {
+    let chars: Vec<char> = word.chars().collect();
+    (chars.len() >= 2 && chars.iter().all(|c| is_han(*c)))
+        .then(|| chars.windows(2).map(|pair| pair.iter().collect()).collect())
+}
+
+/// Model numbers in folded text: letters and digits in one run, connectors dropped, with a letter and a digit.
+pub(crate) fn models(folded: &str) -> Vec<String> {
+    let mut models: Vec<String> = Vec::new();
+    let mut run = String::new();
+    let mut chars = folded.chars().peekable();
+    loop {
+        let c = chars.next();
+        match c {
+            Some(c) if c.is_ascii_alphanumeric() => run.push(c),
+            Some('-') if !run.is_empty() => {}
+            _ => {
+                let starts_with_letter = run.starts_with(|c: char| c.is_ascii_alphabetic());
+                let has_digit = run.bytes().any(|b| b.is_ascii_digit());
+                if (starts_with_letter && has_digit && run.len() >= 3) && !models.contains(&run) {
+                    models.push(run.clone());
+                }
+                run.clear();
+                if c.is_none() {
+                    break;
+                }
+            }
+        }
+    }
+    models
+}
+
+#[cfg(test)]
+mod tests {
+    use super::models;
+
+    #[test]
+    fn model_numbers_are_recognised_however_hyphenated() {
+        assert_eq!(models("lb-300s和lb500r哪个快"), ["lb300s", "lb500r"]);
+        assert_eq!(models("30 天 380 v"), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,232 @@
+//! What an answer is built from: sentences, list items and table rows of a passage, each with its span.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use flightdeck_corpus::{Chunk, Document, Location, sentences};
+
+/// A quotable piece of a document, as it will read in an answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Unit {
+    /// Bytes of the document's text: the quote.
+    pub span: Range<usize>,
+    /// The words for the answer: the quote without list and heading marks, a table row joined to its header.
+    pub words: String,
+    /// What it is.
+    pub form: Form,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Sentence,
+    ListItem,
+    Row,
+    Heading,
+}
+
+/// The units of a chunk, in order. The answer of a FAQ or Q&A row is one unit; the question is none.
+pub(crate) fn units(document: &Document, chunk: &Chunk) -> Vec<Unit> {
+    units_with(document, chunk, 0)
+}
+
+/// As [`units`], but a paragraph of at most `whole_chars` characters is not cut into sentences: what a rep is to
+/// say aloud only makes sense whole.
+pub(crate) fn units_with(document: &Document, chunk: &Chunk, whole_chars: usize) -> Vec<Unit> {
+    if let Some(answer) = document.field("answer").and_then(|field| field.span.clone()) {
+        let words = document.text[answer.clone()].trim().to_owned();
+        return vec![Unit { span: answer, words, form: Form::Sentence }];
+    }
+    let mut units = Vec::new();
+    let mut header: Option<Vec<String>> =
+        chunk.table_header.as_ref().and_then(|h| document.text[h.clone()].lines().next()).map(cells);
+    let text = chunk.text(document);
+    let mut line_start = chunk.span.start;
+    let mut in_table = header.is_some();
+    for line in text.split_inclusive('\n') {
+        let at = line_start..line_start + line.len();
+        line_start = at.end;
+        let trimmed = line.trim();
+        if trimmed.starts_with('|') && trimmed.len() > 1 {
+            if is_separator(trimmed) {
+                in_table = true;
+                continue;
+            }
+            let row = cells(trimmed);
+            match &header {
+                Some(header) if in_table => units.push(Unit {
+                    span: trim(&document.text, at),
+                    words: row_words(header, &row),
+                    form: Form::Row,
+                }),
+                _ => {
+                    header = Some(row);
+                    // Tables rendered from spreadsheets have no separator line.
+                    in_table = true;
+                }
+            }
+            continue;
+        }
+        header = None;
+        in_table = false;
+        push_prose(document, at, whole_chars, &mut units);
+    }
+    units
+}
+
+fn push_prose(document: &Document, line: Range<usize>, whole_chars: usize, units: &mut Vec<Unit>) {
+    let text = &document.text[line.clone()];
+    let trimmed = text.trim();
+    if trimmed.is_empty() || trimmed.chars().all(|c| matches!(c, '-' | '*' | '_' | '=' | ' ')) {
+        return;
+    }
+    if let Some(title) = trimmed.strip_prefix('#') {
+        let words = title.trim_start_matches('#').trim().to_owned();
+        units.push(Unit { span: trim(&document.text, line), words, form: Form::Heading });
+        return;
+    }
+    let (mark, form) = list_mark(trimmed);
+    let indent = text.len() - text.trim_start().len();
+    let body = line.start + indent + mark..line.start + indent + trimmed.len();
+    // A list item is one thought, however many sentences it has, unless it is long.
+    let longest_whole = if form == Form::ListItem { whole_chars.max(160) } else { whole_chars };
+    if longest_whole > 0 {
+        let words = plain(&document.text[body.clone()]);
+        if words.chars().count() <= longest_whole {
+            if !words.is_empty() {
+                units.push(Unit { span: trim(&document.text, body), words, form });
+            }
+            return;
+        }
+    }
+    for sentence in sentences(&document.text[body.clone()]) {
+        let span = trim(&document.text, body.start + sentence.start..body.start + sentence.end);
+        let words = plain(&document.text[span.clone()]);
+        if !words.is_empty() {
+            units.push(Unit { span, words, form });
+        }
+    }
+}
+
+/// Bytes of a list or quote mark at the start of a line, and what the line is.
+fn list_mark(line: &str) -> (usize, Form) {
+    for mark in ["- [ ] ", "- [x] ", "- ", "* ", "+ ", "• ", "· ", "● ", "> "] {
+        if line.starts_with(mark) {
+            return (mark.len(), if mark == "> " { Form::Sentence } else { Form::ListItem });
+        }
+    }
+    let digits = line.bytes().take_while(u8::is_ascii_digit).count();
+    if (1..=2).contains(&digits) {
+        for mark in [". ", "、", ") ", "）", "．"] {
+            if line[digits..].starts_with(mark) {
+                return (digits + mark.len(), Form::ListItem);
+            }
+        }
+    }
+    (0, Form::Sentence)
+}
+
+/// Markdown emphasis and code marks out; the words themselves stay as they are.
+fn plain(text: &str) -> String {
+    text.replace("**", "").replace('`', "").trim().to_owned()
+}
+
+fn is_separator(line: &str) -> bool {
+    line.contains('-') && line.chars().all(|c| matches!(c, '|' | '-' | ':' | ' '))
+}
+
+/// The cells of a table line, trimmed; `\|` stands for a bar.
+fn cells(line: &str) -> Vec<String> {
+    let line = line.trim().trim_start_matches('|');
+    let mut cells = vec![String::new()];
+    let mut chars = line.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' if chars.peek() == Some(&'|') => {
+                chars.next();
+                cells.last_mut().expect("there is always a cell").push('|');
+            }
+            '|' => cells.push(String::new()),
+            _ => cells.last_mut().expect("there is always a cell").push(c),
+        }
+    }
+    if cells.last().is_some_and(|cell| cell.trim().is_empty()) {
+        cells.pop();
+    }
+    cells.iter().map(|cell| plain(cell)).collect()
+}
+
+/// A row in words: the first cell names it; a lone second cell is its value, more are named by their columns.
+fn row_words(header: &[String], row: &[String]) -> String {
+    let Some((name, values)) = row.split_first() else { return String::new() };
+    let filled: Vec<(usize, &String)> = values
+        .iter()
+        .enumerate()
+        .filter(|(_, value)| !value.is_empty() && value.as_str() != "-" && value.as_str() != "—")
+        .collect();
+    let is_fact_sheet = header.len() <= 3
+        && header.get(1).is_some_and(|h| {
+            [
+                "参数",
+                "数值",
+                "值",
+                "规格",
+                "内容",
+                "说明",
+                "value",
+                "specification",
+                "动作",
+                "details",
+                "標準",
+                "标准",
+            ]
+            .iter()
+            .any(|word| h.to_lowercase().contains(word))
+        });
+    let mut words = name.clone();
+    for (nth, (column, value)) in filled.iter().enumerate() {
+        let label = header.get(column + 1).map(String::as_str).unwrap_or_default();
+        let joint = if nth == 0 { "：" } else { "，" };
+        if is_fact_sheet || label.is_empty() {
+            if nth == 0 {
+                words.push_str(joint);
+                words.push_str(value);
+            } else {
+                words.push_str(&format!("（{value}）"));
+            }
+        } else {
+            words.push_str(&format!("{joint}{label} {value}"));
+        }
+    }
+    words
+}
+
+fn trim(text: &str, span: Range<usize>) -> Range<usize> {
+    let part = &text[span.clone()];
+    let start = span.start + (part.len() - part.trim_start().len());
+    start..(span.start + part.trim_end().len()).max(start)
+}
+
+/// Where a unit stands: the chunk's place, with lines narrowed to the unit's own where text lines are file lines.
+pub(crate) fn location(document: &Document, chunk: &Chunk, span: &Range<usize>) -> Location {
+    let mut location = chunk.location.clone();
+    let is_line_based = document.fields.is_empty()
+        && [".md", ".markdown", ".txt"].iter().any(|ending| document.path.to_lowercase().ends_with(ending));
+    if is_line_based
+        && let Some(first) = location.line_start
+        && span.start >= chunk.span.start
+    {
+        let before = document.text[chunk.span.start..span.start].matches('\n').count() as u32;
+        let inside = document.text[span.clone()].matches('\n').count() as u32;
+        location.line_start = Some(first + before);
+        location.line_end = Some(first + before + inside);
+    }
+    location
+}
+
+/// A unit together with where it came from.
+#[derive(Clone, Debug)]
+pub(crate) struct Evidence {
+    pub document: Arc<Document>,
+    pub chunk: Arc<Chunk>,
+    pub unit: Unit,
+}
