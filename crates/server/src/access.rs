@@ -1,0 +1,213 @@
+//! Who is calling, and what they may see.
+//!
+//! From the first key on, every call needs one. Before that only this machine is served, as admin, and a browser on
+//! this machine is a stranger's tool: a page from elsewhere can make it send requests to 127.0.0.1, and a name that
+//! is made to resolve to 127.0.0.1 (DNS rebinding) lets it read the replies. So in that mode the name called must be
+//! a loopback name, requests from other origins are refused, and a request that came through a proxy counts as what
+//! it is, a request from elsewhere.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use flightdeck_corpus::Audience;
+use flightdeck_records::{Key, KeyRole};
+
+use crate::error::ApiError;
+use crate::state::AppState;
+
+/// What only a proxy adds.
+const PROXY_HEADERS: [&str; 5] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"];
+
+/// Who is calling; put into the request by [`authorize`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Caller {
+    pub role: KeyRole,
+}
+
+impl Caller {
+    /// For whom a reply is, where `asked` is what the request says.
+    ///
+    /// # Errors
+    /// `forbidden` when a bot asks for what is internal.
+    pub fn audience(self, asked: Option<Audience>) -> Result<Audience, ApiError> {
+        match (self.role, asked) {
+            (KeyRole::Bot, Some(Audience::Internal)) => {
+                let message = "a bot's key sees what customers may see, nothing internal";
+                Err(ApiError { field: Some("audience".to_owned()), ..ApiError::forbidden(message) })
+            }
+            (KeyRole::Bot, _) => Ok(Audience::Customer),
+            (_, asked) => Ok(asked.unwrap_or(Audience::Internal)),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        // A route that was not put behind `authorize` must not become an open one.
+        parts.extensions.get().copied().ok_or_else(|| ApiError::unauthorized("this call needs a key"))
+    }
+}
+
+/// Lets a request through with its [`Caller`], or answers it.
+pub(crate) async fn authorize(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    match identify(&state, &parts).await {
+        Ok(caller) => {
+            parts.extensions.insert(caller);
+            next.run(Request::from_parts(parts, body)).await
+        }
+        Err(error) => error.into_response(),
+    }
+}
+
+/// Whether the metrics may be read: from this machine, or with an admin's key.
+///
+/// # Errors
+/// `unauthorized` or `forbidden` when not.
+pub(crate) async fn may_read_metrics(state: &AppState, request: &Parts) -> Result<(), ApiError> {
+    if is_local(request).is_ok() {
+        return Ok(());
+    }
+    match look_up(state, &request.headers).await?.1 {
+        Some(Key { role: KeyRole::Admin, .. }) => Ok(()),
+        Some(_) => Err(ApiError::forbidden("the metrics need an admin's key")),
+        None => Err(ApiError::unauthorized("from another machine the metrics need an admin's key")),
+    }
+}
+
+async fn identify(state: &AppState, request: &Parts) -> Result<Caller, ApiError> {
+    let (has_keys, key) = look_up(state, &request.headers).await?;
+    match key {
+        Some(key) => Ok(Caller { role: key.role }),
+        None if has_keys => Err(ApiError::unauthorized(
+            "this call needs a key that is known and not revoked, as: Authorization: Bearer KEY",
+        )),
+        None => is_local(request).map(|()| Caller { role: KeyRole::Admin }),
+    }
+}
+
+/// Whether there are keys at all, and the one that came with the request.
+async fn look_up(state: &AppState, headers: &HeaderMap) -> Result<(bool, Option<Key>), ApiError> {
+    let records = Arc::clone(state.records());
+    let secret = bearer(headers).map(str::to_owned);
+    // The database may wait for a disk, the asynchronous threads must not.
+    let found = tokio::task::spawn_blocking(move || {
+        let key = match &secret {
+            Some(secret) => records.authenticate(secret)?,
+            None => None,
+        };
+        Ok((records.has_keys()?, key))
+    });
+    found.await.map_err(|failed| ApiError::internal(&failed))?
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, secret) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim())
+}
+
+/// Whether a request comes from this machine and from no other site's page.
+fn is_local(request: &Parts) -> Result<(), ApiError> {
+    let headers = &request.headers;
+    let peer = request.extensions.get::<ConnectInfo<SocketAddr>>();
+    let is_loopback = peer.is_some_and(|ConnectInfo(peer)| peer.ip().to_canonical().is_loopback());
+    if !is_loopback || PROXY_HEADERS.iter().any(|name| headers.contains_key(*name)) {
+        return Err(ApiError::forbidden(
+            "no key has been created yet, so only this machine is served; create one: flightdeck keys create \
+             --name NAME --role admin",
+        ));
+    }
+    // A browser always says which name it called; a request without one is no browser's.
+    let host = headers.get(header::HOST).map(|value| value.to_str().unwrap_or_default());
+    if host.is_some_and(|host| !is_loopback_name(host)) {
+        return Err(ApiError::new(
+            StatusCode::FORBIDDEN,
+            "forbidden_host",
+            "without keys the server answers to localhost and 127.0.0.1 only; create a key to use another name",
+        ));
+    }
+    let cross_origin = ApiError::new(
+        StatusCode::FORBIDDEN,
+        "forbidden_origin",
+        "another site's page may not call this server",
+    );
+    if let Some(origin) = headers.get(header::ORIGIN) {
+        let origin = origin.to_str().unwrap_or_default();
+        let authority = origin.split_once("://").map(|(_, authority)| authority);
+        if host.is_none() || authority != host {
+            return Err(cross_origin);
+        }
+    }
+    match headers.get("sec-fetch-site").map(axum::http::HeaderValue::as_bytes) {
+        None | Some(b"same-origin" | b"none") => Ok(()),
+        Some(_) => Err(cross_origin),
+    }
+}
+
+fn is_loopback_name(host: &str) -> bool {
+    let Ok(authority) = host.parse::<Authority>() else { return false };
+    let name = authority.host().trim_start_matches('[').trim_end_matches(']').trim_end_matches('.');
+    match name.parse::<IpAddr>() {
+        Ok(address) => address.to_canonical().is_loopback(),
+        Err(_) => name.eq_ignore_ascii_case("localhost") || name.to_ascii_lowercase().ends_with(".localhost"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_names_are_told_from_names_that_look_like_them() {
+        for host in
+            ["localhost", "LOCALHOST:8080", "127.0.0.1:8080", "127.9.9.9", "[::1]:80", "deck.localhost"]
+        {
+            assert!(is_loopback_name(host), "{host}");
+        }
+        for host in [
+            "",
+            "example.com",
+            "localhost.example.com",
+            "127.0.0.1.nip.io",
+            "10.0.0.1",
+            "[::2]",
+            "0.0.0.0",
+            "a b",
+        ] {
+            assert!(!is_loopback_name(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_bot_is_always_a_customer_and_the_others_choose() {
+        let bot = Caller { role: KeyRole::Bot };
+        assert_eq!(bot.audience(None), Ok(Audience::Customer));
+        assert_eq!(bot.audience(Some(Audience::Customer)), Ok(Audience::Customer));
+        assert_eq!(bot.audience(Some(Audience::Internal)).unwrap_err().status, StatusCode::FORBIDDEN);
+        for role in [KeyRole::Admin, KeyRole::Marketing, KeyRole::Rep] {
+            assert_eq!(Caller { role }.audience(None), Ok(Audience::Internal));
+            assert_eq!(Caller { role }.audience(Some(Audience::Customer)), Ok(Audience::Customer));
+        }
+    }
+
+    #[test]
+    fn the_bearer_is_read_whatever_the_case_of_its_scheme() {
+        let with = |value: &str| {
+            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())]);
+            bearer(&headers).map(str::to_owned)
+        };
+        assert_eq!(with("Bearer fd_1"), Some("fd_1".to_owned()));
+        assert_eq!(with("bearer  fd_1 "), Some("fd_1".to_owned()));
+        assert_eq!(with("Basic fd_1"), None);
+        assert_eq!(with("fd_1"), None);
+    }
+}

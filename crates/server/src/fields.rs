@@ -1,0 +1,209 @@
+//! Reading a JSON body strictly: every field has the right type and range, or the error names it.
+//!
+//! Derived deserialisation stops at a type and cannot say `filters.kind[1]`; here each field is taken out by name,
+//! and what is left over at the end is an unknown field. `null` counts as absent, as in the contract's examples.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, StatusCode, header};
+use futures::StreamExt;
+use serde_json::{Map, Value};
+
+use crate::error::ApiError;
+
+/// Largest body, in bytes.
+pub(crate) const MAX_BODY_BYTES: usize = 256 * 1024;
+
+/// A body that has not arrived by then is not coming.
+const BODY_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The fields of a JSON object that have not been taken out yet.
+#[derive(Debug)]
+pub(crate) struct Fields {
+    values: Map<String, Value>,
+    /// `filters.` inside the object `filters`; empty outside.
+    prefix: String,
+}
+
+impl Fields {
+    /// The fields of a body.
+    ///
+    /// # Errors
+    /// When it is not JSON or not an object.
+    pub fn parse(body: &[u8]) -> Result<Self, ApiError> {
+        match serde_json::from_slice(body) {
+            Ok(Value::Object(values)) => Ok(Self { values, prefix: String::new() }),
+            Ok(_) => Err(ApiError::malformed("the body must be a JSON object")),
+            Err(error) => Err(ApiError::malformed(format!("the body is not JSON: {error}"))),
+        }
+    }
+
+    fn take(&mut self, name: &str) -> Option<Value> {
+        self.values.remove(name).filter(|value| !value.is_null())
+    }
+
+    fn invalid(&self, name: &str, message: impl Into<String>) -> ApiError {
+        ApiError::invalid(format!("{}{name}", self.prefix), message)
+    }
+
+    /// A text of at least one letter and at most `max_chars` characters.
+    pub fn text(&mut self, name: &str, max_chars: usize) -> Result<String, ApiError> {
+        match self.optional_text(name, max_chars)? {
+            Some(text) if text.trim().is_empty() => Err(self.invalid(name, "must not be empty")),
+            Some(text) => Ok(text),
+            None => Err(self.invalid(name, "is required")),
+        }
+    }
+
+    /// A text of at most `max_chars` characters, if there is one.
+    pub fn optional_text(&mut self, name: &str, max_chars: usize) -> Result<Option<String>, ApiError> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::String(text)) if text.chars().count() > max_chars => {
+                Err(self.invalid(name, format!("must have at most {max_chars} characters")))
+            }
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(self.invalid(name, "must be a text")),
+        }
+    }
+
+    /// A whole number in `range`, if there is one.
+    pub fn integer(&mut self, name: &str, range: RangeInclusive<u64>) -> Result<Option<u64>, ApiError> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        if !value.is_number() {
+            return Err(self.invalid(name, "must be a number"));
+        }
+        let number = value.as_u64().filter(|number| range.contains(number));
+        number.map(Some).ok_or_else(|| {
+            let (least, most) = range.into_inner();
+            self.invalid(name, format!("must be a whole number from {least} to {most}"))
+        })
+    }
+
+    /// `true` or `false`; `false` where there is none.
+    pub fn flag(&mut self, name: &str) -> Result<bool, ApiError> {
+        match self.take(name) {
+            None => Ok(false),
+            Some(Value::Bool(flag)) => Ok(flag),
+            Some(_) => Err(self.invalid(name, "must be true or false")),
+        }
+    }
+
+    /// One of `choices` by its name, if there is one.
+    pub fn choice<T: Copy>(&mut self, name: &str, choices: &[(&str, T)]) -> Result<Option<T>, ApiError> {
+        self.take(name).map(|value| self.chosen(name, &value, choices)).transpose()
+    }
+
+    /// A list of `choices` by their names; empty where there is none.
+    pub fn choices<T: Copy>(&mut self, name: &str, choices: &[(&str, T)]) -> Result<Vec<T>, ApiError> {
+        let items = self.list(name)?;
+        let chosen = items
+            .iter()
+            .enumerate()
+            .map(|(idx, value)| self.chosen(&format!("{name}[{idx}]"), value, choices));
+        chosen.collect()
+    }
+
+    /// A list of texts; empty where there is none.
+    pub fn texts(&mut self, name: &str, max_chars: usize) -> Result<Vec<String>, ApiError> {
+        let items = self.list(name)?;
+        let texts = items.into_iter().enumerate().map(|(idx, value)| match value {
+            Value::String(text) if !text.trim().is_empty() && text.chars().count() <= max_chars => Ok(text),
+            _ => {
+                let message = format!("must be a text of 1 to {max_chars} characters");
+                Err(self.invalid(&format!("{name}[{idx}]"), message))
+            }
+        });
+        texts.collect()
+    }
+
+    /// The fields of an object inside this one, if there is one.
+    pub fn object(&mut self, name: &str) -> Result<Option<Self>, ApiError> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::Object(values)) => {
+                Ok(Some(Self { values, prefix: format!("{}{name}.", self.prefix) }))
+            }
+            Some(_) => Err(self.invalid(name, "must be an object")),
+        }
+    }
+
+    /// To be called last.
+    ///
+    /// # Errors
+    /// When a field is left that nobody took: a misspelt option must not be ignored quietly.
+    pub fn finish(self) -> Result<(), ApiError> {
+        match self.values.keys().next() {
+            None => Ok(()),
+            Some(name) => Err(self.invalid(name, "is not a field of this request")),
+        }
+    }
+
+    fn list(&mut self, name: &str) -> Result<Vec<Value>, ApiError> {
+        const MAX_ITEMS: usize = 100;
+        match self.take(name) {
+            None => Ok(Vec::new()),
+            Some(Value::Array(items)) if items.len() > MAX_ITEMS => {
+                Err(self.invalid(name, format!("must have at most {MAX_ITEMS} entries")))
+            }
+            Some(Value::Array(items)) => Ok(items),
+            Some(_) => Err(self.invalid(name, "must be a list")),
+        }
+    }
+
+    fn chosen<T: Copy>(&self, name: &str, value: &Value, choices: &[(&str, T)]) -> Result<T, ApiError> {
+        let chosen = value.as_str().and_then(|text| choices.iter().find(|(choice, _)| *choice == text));
+        chosen.map(|(_, choice)| *choice).ok_or_else(|| {
+            let names: Vec<_> = choices.iter().map(|(choice, _)| *choice).collect();
+            self.invalid(name, format!("must be one of {}", names.join(", ")))
+        })
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for Fields {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        // A form or a plain text can be sent by any page without asking the browser; JSON cannot.
+        if !is_json(request.headers()) {
+            return Err(ApiError::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "send the body as content-type: application/json",
+            ));
+        }
+        let body = tokio::time::timeout(BODY_TIMEOUT, read(request.into_body())).await;
+        let body = body.unwrap_or_else(|_| {
+            Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the body did not arrive in time"))
+        })?;
+        Self::parse(&body)
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
+        return false;
+    };
+    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+async fn read(body: Body) -> Result<Bytes, ApiError> {
+    let mut chunks = body.into_data_stream();
+    let mut bytes = Vec::new();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| ApiError::malformed("the body broke off"))?;
+        if bytes.len() + chunk.len() > MAX_BODY_BYTES {
+            return Err(ApiError::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too_large",
+                format!("the body may have at most {MAX_BODY_BYTES} bytes"),
+            ));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes.into())
+}

@@ -1,0 +1,69 @@
+//! The HTTP surface: routes, wire types, access, limits and streaming.
+//!
+//! The application is a function, [`router`], from a state to a router, so tests call it without a socket. A request
+//! passes, from the outside in: observation (id, span, metrics, headers, panics), access (who is calling), strict
+//! parsing (a value of the right type or a 4xx that names the field), and `workers`, the one place where CPU-bound
+//! work leaves the asynchronous threads. The crate knows nothing of how a passage is found or an answer is made; it
+//! turns what the other crates return into the JSON of the contract, and alone knows that JSON.
+
+mod access;
+mod assets;
+mod chat;
+mod documents;
+mod error;
+mod fields;
+mod health;
+mod observe;
+mod openapi;
+mod printed;
+mod search;
+mod serve;
+mod sse;
+mod state;
+mod telemetry;
+mod wire;
+mod workers;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::middleware::{from_fn_with_state, map_response};
+use axum::routing::{get, post};
+use error::ApiError;
+pub use printed::{chat_reply, search_reply};
+pub use serve::serve;
+pub use state::{AppState, Limits};
+
+/// The application.
+///
+/// Access is judged by the peer's address, which [`serve`] provides as `ConnectInfo<SocketAddr>`; a request without
+/// one counts as coming from far away.
+pub fn router(state: AppState) -> Router {
+    let api = Router::new()
+        .route("/api/v1/search", post(search::search))
+        .route("/api/v1/chat", post(chat::chat))
+        .route("/api/v1/documents/{*id}", get(documents::document))
+        .route_layer(map_response(observe::never_stored))
+        .route_layer(from_fn_with_state(state.clone(), access::authorize));
+    Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .route("/openapi.json", get(openapi::document))
+        .merge(assets::routes())
+        .merge(api)
+        .fallback(async || {
+            ApiError::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this address")
+        })
+        .method_not_allowed_fallback(async || {
+            ApiError::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "this address takes another method",
+            )
+        })
+        .layer(from_fn_with_state(state.clone(), observe::observe))
+        .with_state(state)
+}
+
+#[cfg(test)]
+mod tests;

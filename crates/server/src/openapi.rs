@@ -1,0 +1,84 @@
+//! `GET /openapi.json`: the interface, described from the handlers and the wire types themselves.
+
+use std::sync::LazyLock;
+
+use axum::http::header;
+use axum::response::IntoResponse;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+use crate::wire::{StreamDelta, StreamMeta};
+use crate::{chat, documents, health, search};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Flightdeck",
+        description = "Search over a company's sales knowledge, and answers that cite it.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    paths(
+        search::search,
+        chat::chat,
+        documents::document,
+        health::alive,
+        health::ready,
+        health::metrics,
+        page,
+        document,
+    ),
+    components(schemas(StreamMeta, StreamDelta)),
+    tags(
+        (name = "assistant", description = "Questions and answers"),
+        (name = "knowledge", description = "What the answers stand on"),
+        (name = "health", description = "For those who run the server"),
+        (name = "pages", description = "For people"),
+    ),
+    modifiers(&Keys),
+)]
+struct Description;
+
+/// Every call of the API takes a key; each may go without while none has been created.
+struct Keys;
+
+impl Modify for Keys {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let mut scheme = Http::new(HttpAuthScheme::Bearer);
+        scheme.description = Some(
+            "From the first key on every call needs one; before that only this machine is served.".to_owned(),
+        );
+        openapi.components.get_or_insert_default().add_security_scheme("key", SecurityScheme::Http(scheme));
+        let key = utoipa::openapi::security::SecurityRequirement::new("key", [""; 0]);
+        for (path, item) in &mut openapi.paths.paths {
+            if path.starts_with("/api/") {
+                for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+                    operation.security = Some(vec![key.clone()]);
+                }
+            }
+        }
+    }
+}
+
+static TEXT: LazyLock<String> =
+    LazyLock::new(|| Description::openapi().to_pretty_json().expect("the description is plain data"));
+
+#[utoipa::path(
+    get, path = "/openapi.json", tag = "health", summary = "This description",
+    responses((status = 200, description = "An OpenAPI document", body = Object, content_type = "application/json"))
+)]
+pub(crate) async fn document() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")], TEXT.as_str())
+}
+
+/// Stands for the route that [`crate::assets`] makes.
+#[utoipa::path(
+    get, path = "/", tag = "pages", summary = "The chat page",
+    responses((status = 200, description = "A page", body = String, content_type = "text/html"))
+)]
+#[allow(dead_code, reason = "only its description is used")]
+fn page() {}
+
+#[cfg(test)]
+pub(crate) fn description() -> serde_json::Value {
+    serde_json::from_str(&TEXT).expect("it is JSON")
+}

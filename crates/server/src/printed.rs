@@ -1,0 +1,21 @@
+//! The replies of the HTTP interface for whoever has the engine's own types in hand: the command line prints with
+//! `--json` what the server would have sent.
+
+use std::time::Duration;
+
+use flightdeck_assistant::Reply;
+use flightdeck_retrieval::Passage;
+use serde::Serialize;
+
+use crate::search::milliseconds;
+use crate::wire::{ChatReply, Hit, SearchReply};
+
+/// The body of `POST /api/v1/search` for these passages, found in `took`.
+pub fn search_reply(passages: Vec<Passage>, took: Duration) -> impl Serialize {
+    SearchReply { hits: passages.into_iter().map(Hit::from).collect(), took_ms: milliseconds(took) }
+}
+
+/// The body of `POST /api/v1/chat` for this reply, made in `took`.
+pub fn chat_reply(reply: Reply, took: Duration) -> impl Serialize {
+    ChatReply::new(reply, milliseconds(took))
+}

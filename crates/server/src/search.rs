@@ -1,0 +1,61 @@
+//! `POST /api/v1/search`: the passages themselves, ranked.
+
+use std::time::Instant;
+
+use axum::Json;
+use axum::extract::State;
+use flightdeck_retrieval::{Query, RetrievalError};
+
+use crate::access::Caller;
+use crate::error::ApiError;
+use crate::fields::Fields;
+use crate::state::AppState;
+use crate::telemetry::Operation;
+use crate::wire::{ErrorBody, Hit, SearchReply, SearchRequest};
+
+#[utoipa::path(
+    post, path = "/api/v1/search", tag = "knowledge", summary = "Find passages",
+    request_body = SearchRequest,
+    responses(
+        (status = 200, description = "What was found, best first", body = SearchReply),
+        (status = 400, description = "The body is not a JSON object", body = ErrorBody),
+        (status = 401, description = "The key is missing, unknown or revoked", body = ErrorBody),
+        (status = 403, description = "This caller may not", body = ErrorBody),
+        (status = 413, description = "The body is over 256 KiB", body = ErrorBody),
+        (status = 415, description = "The body is not declared as JSON", body = ErrorBody),
+        (status = 422, description = "A field has a value that it cannot have", body = ErrorBody),
+        (status = 503, description = "No index yet, or too many requests; try again", body = ErrorBody),
+    )
+)]
+pub(crate) async fn search(
+    State(state): State<AppState>,
+    caller: Caller,
+    fields: Fields,
+) -> Result<Json<SearchReply>, ApiError> {
+    let request = SearchRequest::from_fields(fields)?;
+    let query = Query {
+        text: request.query,
+        audience: caller.audience(request.audience)?,
+        day: jiff::Zoned::now().date(),
+        filters: request.filters,
+        mode: request.mode,
+        top_k: request.top_k,
+    };
+    let (_, index) = state.engine()?;
+    let admission = state.workers().admit()?;
+    let found = admission.run(move || -> Result<_, RetrievalError> {
+        let begun = Instant::now();
+        let passages = index.search(&query)?;
+        let took = begun.elapsed();
+        // Marking the words is work too and stays on this side of the crossing.
+        Ok((passages.into_iter().map(Hit::from).collect::<Vec<_>>(), took))
+    });
+    let (hits, took) = found.await??;
+    state.telemetry().engine(Operation::Search, took);
+    Ok(Json(SearchReply { hits, took_ms: milliseconds(took) }))
+}
+
+/// To the hundredth, which is as much as such a figure means.
+pub(crate) fn milliseconds(took: std::time::Duration) -> f64 {
+    (took.as_secs_f64() * 100_000.0).round() / 100.0
+}

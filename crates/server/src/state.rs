@@ -1,0 +1,98 @@
+//! What all requests share.
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use flightdeck_assistant::Assistant;
+use flightdeck_records::Records;
+use flightdeck_retrieval::{Index, Store, UpdateReport};
+
+use crate::error::ApiError;
+use crate::telemetry::Telemetry;
+use crate::workers::Workers;
+
+/// How much is done at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Searches and answers that run at the same time.
+    pub concurrent: NonZeroUsize,
+    /// Searches and answers that may wait for one of those to end; more are refused with 503.
+    pub waiting: usize,
+    /// From the request's arrival to its answer; then it is refused with 503.
+    pub timeout: Duration,
+}
+
+impl Default for Limits {
+    /// One per core, sixteen waiting for each, thirty seconds.
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        Self { concurrent: cores, waiting: 16 * cores.get(), timeout: Duration::from_secs(30) }
+    }
+}
+
+/// What all requests share; cheap to clone.
+///
+/// It begins without an index, so that the server can listen while the model and the index are still loading:
+/// `/healthz` answers, `/readyz`, search and chat say 503 until [`AppState::attach`].
+#[derive(Clone)]
+pub struct AppState(Arc<Shared>);
+
+struct Shared {
+    records: Arc<Records>,
+    engine: OnceLock<Engine>,
+    workers: Workers,
+    telemetry: Telemetry,
+}
+
+/// What answers questions.
+#[derive(Clone)]
+pub(crate) struct Engine {
+    pub store: Arc<Store>,
+    pub assistant: Arc<Assistant>,
+}
+
+impl AppState {
+    /// A state without an index.
+    pub fn new(records: Arc<Records>, limits: Limits) -> Self {
+        Self(Arc::new(Shared {
+            records,
+            engine: OnceLock::new(),
+            workers: Workers::new(limits.concurrent, limits.waiting, limits.timeout),
+            telemetry: Telemetry::new(),
+        }))
+    }
+
+    /// Answers from this store from now on; later updates of the store are seen by themselves. Only the first call
+    /// counts, whose store the running server keeps; whether this was the first.
+    pub fn attach(&self, store: Arc<Store>, assistant: Arc<Assistant>) -> bool {
+        self.0.engine.set(Engine { store, assistant }).is_ok()
+    }
+
+    /// Counts an update of the index in the metrics.
+    pub fn record_update(&self, report: &UpdateReport) {
+        self.0.telemetry.index_updated(report);
+    }
+
+    /// The engine and the generation that is current now.
+    ///
+    /// # Errors
+    /// `not_ready` when there is none yet.
+    pub(crate) fn engine(&self) -> Result<(Engine, Arc<Index>), ApiError> {
+        let engine = self.0.engine.get().ok_or_else(ApiError::not_ready)?;
+        let index = engine.store.current().ok_or_else(ApiError::not_ready)?;
+        Ok((engine.clone(), index))
+    }
+
+    pub(crate) fn records(&self) -> &Arc<Records> {
+        &self.0.records
+    }
+
+    pub(crate) fn workers(&self) -> &Workers {
+        &self.0.workers
+    }
+
+    pub(crate) fn telemetry(&self) -> &Telemetry {
+        &self.0.telemetry
+    }
+}

@@ -1,0 +1,416 @@
+//! The router as a function: what it answers without an index, and whom it answers.
+//!
+//! What needs an index is tested end to end, against the real binary.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::ConnectInfo;
+use axum::http::Request;
+use axum::response::Response;
+use flightdeck_records::{KeyRole, Records};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use crate::{AppState, Limits, fields, openapi, router};
+
+const HERE: &str = "127.0.0.1:50000";
+const ELSEWHERE: &str = "192.0.2.7:50000";
+const SEARCH: &str = "/api/v1/search";
+const CHAT: &str = "/api/v1/chat";
+
+pub(crate) fn state() -> AppState {
+    AppState::new(Arc::new(Records::in_memory().unwrap()), Limits::default())
+}
+
+pub(crate) async fn body_text(response: Response) -> String {
+    String::from_utf8(to_bytes(response.into_body(), 1 << 22).await.unwrap().to_vec()).unwrap()
+}
+
+pub(crate) async fn body_json(response: Response) -> Value {
+    serde_json::from_str(&body_text(response).await).unwrap()
+}
+
+struct Server(AppState);
+
+impl Server {
+    fn new() -> Self {
+        Self(state())
+    }
+
+    fn key(&self, role: KeyRole) -> String {
+        let (_, secret) = self.0.records().create_key(role.name(), role).unwrap();
+        format!("Bearer {secret}")
+    }
+
+    async fn send(&self, peer: &str, request: Request<Body>) -> Response {
+        let mut request = request;
+        request.extensions_mut().insert(ConnectInfo(peer.parse::<SocketAddr>().unwrap()));
+        let response = router(self.0.clone()).oneshot(request).await.unwrap();
+        assert!(response.headers().contains_key("x-request-id"));
+        assert_eq!(response.headers()["x-content-type-options"], "nosniff");
+        response
+    }
+
+    async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Response {
+        self.send(HERE, request("GET", path, headers, Body::empty())).await
+    }
+
+    async fn post(&self, path: &str, body: impl Into<Body>, headers: &[(&str, &str)]) -> Response {
+        let headers = [&[("content-type", "application/json"), ("host", "localhost:8080")], headers].concat();
+        self.send(HERE, request("POST", path, &headers, body.into())).await
+    }
+
+    /// Status, code and field of the error that this body gets.
+    async fn refusal(&self, path: &str, body: impl Into<Body>) -> (u16, String, Option<String>) {
+        refusal(self.post(path, body, &[]).await).await
+    }
+}
+
+fn request(method: &str, path: &str, headers: &[(&str, &str)], body: Body) -> Request<Body> {
+    let builder = Request::builder().method(method).uri(path);
+    headers.iter().fold(builder, |builder, (name, value)| builder.header(*name, *value)).body(body).unwrap()
+}
+
+async fn refusal(response: Response) -> (u16, String, Option<String>) {
+    let status = response.status().as_u16();
+    assert_eq!(response.headers()["content-type"], "application/json");
+    let body = body_json(response).await;
+    assert!(!body["error"]["message"].as_str().unwrap().is_empty());
+    let text = |name: &str| body["error"][name].as_str().map(str::to_owned);
+    (status, text("code").unwrap(), text("field"))
+}
+
+fn invalid(field: &str) -> (u16, String, Option<String>) {
+    (422, "invalid_request".to_owned(), Some(field.to_owned()))
+}
+
+fn error(status: u16, code: &str) -> (u16, String, Option<String>) {
+    (status, code.to_owned(), None)
+}
+
+// Bad requests
+
+#[tokio::test]
+async fn a_wrong_field_of_a_search_is_named() {
+    let server = Server::new();
+    for (body, field) in [
+        (json!({}), "query"),
+        (json!({"query": null}), "query"),
+        (json!({"query": 7}), "query"),
+        (json!({"query": " \n "}), "query"),
+        (json!({"query": "问".repeat(4001)}), "query"),
+        (json!({"query": "问", "top_k": 0}), "top_k"),
+        (json!({"query": "问", "top_k": 101}), "top_k"),
+        (json!({"query": "问", "top_k": 100_000}), "top_k"),
+        (json!({"query": "问", "top_k": -1}), "top_k"),
+        (json!({"query": "问", "top_k": 2.5}), "top_k"),
+        (json!({"query": "问", "top_k": "10"}), "top_k"),
+        (json!({"query": "问", "mode": "fuzzy"}), "mode"),
+        (json!({"query": "问", "audience": "everyone"}), "audience"),
+        (json!({"query": "问", "filters": []}), "filters"),
+        (json!({"query": "问", "filters": {"kind": "case"}}), "filters.kind"),
+        (json!({"query": "问", "filters": {"kind": ["case", "cases"]}}), "filters.kind[1]"),
+        (json!({"query": "问", "filters": {"industry": [1]}}), "filters.industry[0]"),
+        (json!({"query": "问", "filters": {"tags": []}}), "filters.tags"),
+        (json!({"query": "问", "topk": 3}), "topk"),
+    ] {
+        assert_eq!(server.refusal(SEARCH, body.to_string()).await, invalid(field), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_field_of_a_message_is_named() {
+    let server = Server::new();
+    for (body, field) in [
+        (json!({}), "message"),
+        (json!({"message": "问".repeat(4001)}), "message"),
+        (json!({"message": "问", "session_id": 1}), "session_id"),
+        (json!({"message": "问", "customer_id": "c".repeat(1025)}), "customer_id"),
+        (json!({"message": "问", "customer": "华睿"}), "customer"),
+        (json!({"message": "问", "customer": {"industry": []}}), "customer.industry"),
+        (json!({"message": "问", "customer": {"budget": "1"}}), "customer.budget"),
+        (json!({"message": "问", "stream": "yes"}), "stream"),
+        (json!({"message": "问", "audience": 1}), "audience"),
+    ] {
+        assert_eq!(server.refusal(CHAT, body.to_string()).await, invalid(field), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_cannot_be_read_is_an_error_in_the_contracts_form() {
+    let server = Server::new();
+    for body in ["", "{", "[]", "\"问\"", "{\"query\":\"a\"} x", &"[".repeat(100_000)] {
+        assert_eq!(server.refusal(SEARCH, body.to_owned()).await, error(400, "invalid_request"));
+    }
+    assert_eq!(server.refusal(SEARCH, &b"{\"query\":\"\xFF\"}"[..]).await, error(400, "invalid_request"));
+    let too_large = vec![b' '; fields::MAX_BODY_BYTES + 1];
+    assert_eq!(server.refusal(SEARCH, too_large).await, error(413, "too_large"));
+    let form = request("POST", SEARCH, &[("content-type", "text/plain")], Body::from("{\"query\":\"a\"}"));
+    assert_eq!(refusal(server.send(HERE, form).await).await, error(415, "unsupported_media_type"));
+}
+
+#[tokio::test]
+async fn the_longest_question_is_still_one() {
+    let server = Server::new();
+    let body = json!({"query": "问".repeat(4000), "top_k": 100, "mode": null, "filters": {"kind": ["case"]}});
+    assert_eq!(server.refusal(SEARCH, body.to_string()).await, error(503, "not_ready"));
+}
+
+#[tokio::test]
+async fn addresses_and_methods_that_are_not_there_are_errors_in_the_contracts_form() {
+    let server = Server::new();
+    for path in
+        ["/nowhere", "/admin", "/widget.js", "/api/v1/nothing", "/api/v1/documents/", "/../Cargo.toml"]
+    {
+        assert_eq!(refusal(server.get(path, &[]).await).await, error(404, "not_found"), "{path}");
+    }
+    for path in [SEARCH, CHAT] {
+        assert_eq!(refusal(server.get(path, &[]).await).await, error(405, "method_not_allowed"), "{path}");
+    }
+    assert_eq!(refusal(server.post("/", "{}", &[]).await).await, error(405, "method_not_allowed"));
+}
+
+#[tokio::test]
+async fn an_id_that_is_not_utf8_is_an_error_that_names_it() {
+    let server = Server::new();
+    let response = server.get("/api/v1/documents/%FF", &[]).await;
+    assert_eq!(refusal(response).await, (400, "invalid_request".to_owned(), Some("id".to_owned())));
+    let response = server.get("/api/v1/documents/a?audience=all", &[]).await;
+    assert_eq!(refusal(response).await, invalid("audience"));
+}
+
+// Without an index
+
+#[tokio::test]
+async fn before_an_index_is_loaded_the_server_lives_and_says_that_it_is_not_ready() {
+    let server = Server::new();
+    assert_eq!(server.get("/healthz", &[]).await.status(), 200);
+    let not_ready = server.get("/readyz", &[]).await;
+    assert!(not_ready.headers().contains_key("retry-after"));
+    assert_eq!(refusal(not_ready).await, error(503, "not_ready"));
+    assert_eq!(server.refusal(SEARCH, json!({"query": "a"}).to_string()).await, error(503, "not_ready"));
+    for stream in [false, true] {
+        let body = json!({"message": "你好", "customer": {"name": null}, "stream": stream});
+        assert_eq!(server.refusal(CHAT, body.to_string()).await, error(503, "not_ready"));
+    }
+    for id in ["case-1", "faqs/常见.csv%23r1", "faqs%2F%E5%B8%B8%E8%A7%81%23r1"] {
+        let response = server.get(&format!("/api/v1/documents/{id}"), &[]).await;
+        assert_eq!(refusal(response).await, error(503, "not_ready"), "{id}");
+    }
+}
+
+// Access
+
+#[tokio::test]
+async fn without_keys_only_this_machine_is_served() {
+    let server = Server::new();
+    let ask = |peer: &'static str, headers: Vec<(&'static str, &'static str)>| {
+        let headers = [vec![("content-type", "application/json")], headers].concat();
+        let request = request("POST", SEARCH, &headers, Body::from("{}"));
+        let server = &server;
+        async move { server.send(peer, request).await.status().as_u16() }
+    };
+    // 422: it was let in, and the body looked at.
+    for (peer, headers) in [
+        (HERE, vec![]),
+        ("[::1]:5000", vec![("host", "[::1]:8080")]),
+        ("[::ffff:127.0.0.1]:5000", vec![("host", "localhost")]),
+        (
+            HERE,
+            vec![
+                ("host", "localhost:8080"),
+                ("origin", "http://localhost:8080"),
+                ("sec-fetch-site", "same-origin"),
+            ],
+        ),
+        (HERE, vec![("host", "127.0.0.1:8080"), ("authorization", "Bearer fd_left_over")]),
+    ] {
+        assert_eq!(ask(peer, headers.clone()).await, 422, "{peer} {headers:?}");
+    }
+    for (peer, headers) in [
+        (ELSEWHERE, vec![]),
+        (ELSEWHERE, vec![("host", "localhost"), ("x-forwarded-for", "127.0.0.1")]),
+        (HERE, vec![("x-forwarded-for", "192.0.2.7")]),
+        (HERE, vec![("forwarded", "for=192.0.2.7")]),
+        (HERE, vec![("host", "rebound.example.com:8080")]),
+        (HERE, vec![("host", "localhost:8080"), ("origin", "http://evil.example.com")]),
+        (HERE, vec![("host", "localhost:8080"), ("origin", "http://localhost:3000")]),
+        (HERE, vec![("host", "localhost:8080"), ("origin", "null")]),
+        (HERE, vec![("host", "localhost:8080"), ("sec-fetch-site", "cross-site")]),
+    ] {
+        assert_eq!(ask(peer, headers.clone()).await, 403, "{peer} {headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_whose_peer_is_unknown_is_not_from_this_machine() {
+    let request = request("POST", SEARCH, &[("content-type", "application/json")], Body::from("{}"));
+    assert_eq!(router(state()).oneshot(request).await.unwrap().status(), 403);
+}
+
+#[tokio::test]
+async fn from_the_first_key_on_every_call_needs_one_from_here_too() {
+    let server = Server::new();
+    let key = server.key(KeyRole::Rep);
+    for headers in [&[][..], &[("authorization", "Bearer fd_wrong")], &[("authorization", "Basic abc")]] {
+        let response = server.post(SEARCH, "{}", headers).await;
+        assert_eq!(response.headers()["www-authenticate"], "Bearer");
+        assert_eq!(refusal(response).await, error(401, "unauthorized"));
+        assert_eq!(server.get("/api/v1/documents/a", headers).await.status(), 401);
+        assert_eq!(server.post(CHAT, "{}", headers).await.status(), 401);
+    }
+    assert_eq!(server.post(SEARCH, "{}", &[("authorization", &key)]).await.status(), 422);
+    let headers =
+        [("content-type", "application/json"), ("host", "deck.example.com"), ("authorization", &key)];
+    let from_elsewhere = request("POST", SEARCH, &headers, Body::from("{}"));
+    assert_eq!(server.send(ELSEWHERE, from_elsewhere).await.status(), 422);
+}
+
+#[tokio::test]
+async fn a_revoked_key_opens_nothing_and_the_last_one_does_not_open_the_door() {
+    let server = Server::new();
+    let key = server.key(KeyRole::Admin);
+    let records = server.0.records();
+    records.revoke_key(&records.keys().unwrap()[0].id).unwrap();
+    assert_eq!(server.post(SEARCH, "{}", &[("authorization", &key)]).await.status(), 401);
+    assert_eq!(server.post(SEARCH, "{}", &[]).await.status(), 401);
+}
+
+#[tokio::test]
+async fn a_bot_that_asks_for_what_is_internal_is_refused_before_anything_is_searched() {
+    let server = Server::new();
+    let key = server.key(KeyRole::Bot);
+    let headers = [("authorization", key.as_str())];
+    let refused = (403, "forbidden".to_owned(), Some("audience".to_owned()));
+    let body = json!({"query": "底价", "audience": "internal"}).to_string();
+    assert_eq!(refusal(server.post(SEARCH, body, &headers).await).await, refused);
+    let body = json!({"message": "底价", "audience": "internal"}).to_string();
+    assert_eq!(refusal(server.post(CHAT, body, &headers).await).await, refused);
+    assert_eq!(refusal(server.get("/api/v1/documents/a?audience=internal", &headers).await).await, refused);
+    let body = json!({"query": "价格"}).to_string();
+    assert_eq!(refusal(server.post(SEARCH, body, &headers).await).await, error(503, "not_ready"));
+}
+
+#[tokio::test]
+async fn the_metrics_are_for_this_machine_and_for_admins() {
+    let server = Server::new();
+    let (admin, rep) = (server.key(KeyRole::Admin), server.key(KeyRole::Rep));
+    server.get("/nowhere", &[]).await;
+    let local = server.get("/metrics", &[]).await;
+    assert!(local.headers()["content-type"].to_str().unwrap().starts_with("text/plain; version=0.0.4"));
+    let text = body_text(local).await;
+    assert!(
+        text.contains(r#"flightdeck_http_requests_total{method="GET",route="unmatched",status="404"} 1"#)
+    );
+
+    for (key, status) in [(None, 401), (Some(&rep), 403), (Some(&admin), 200)] {
+        let headers: Vec<_> = key.iter().map(|key| ("authorization", key.as_str())).collect();
+        let request = request("GET", "/metrics", &headers, Body::empty());
+        assert_eq!(server.send(ELSEWHERE, request).await.status(), status);
+    }
+}
+
+// Pages and headers
+
+#[tokio::test]
+async fn the_page_and_its_parts_are_served_under_a_strict_policy() {
+    let server = Server::new();
+    let page = server.send(ELSEWHERE, request("GET", "/", &[], Body::empty())).await;
+    assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
+    let policy = page.headers()["content-security-policy"].to_str().unwrap().to_owned();
+    assert!(policy.contains("script-src 'self'") && policy.contains("default-src 'none'"));
+    assert!(!policy.contains("unsafe"));
+    let html = body_text(page).await;
+    for (before, content_type) in [("src=\"", "text/javascript"), ("rel=\"stylesheet\" href=\"", "text/css")]
+    {
+        let (_, rest) = html.split_once(before).expect(before);
+        let (name, _) = rest.split_once('"').unwrap();
+        let part = server.get(&format!("/{name}"), &[]).await;
+        assert_eq!(part.status(), 200, "{name}");
+        assert!(part.headers()["content-type"].to_str().unwrap().starts_with(content_type), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_has_not_changed_is_not_sent_again() {
+    let server = Server::new();
+    let tag = server.get("/", &[]).await.headers()["etag"].to_str().unwrap().to_owned();
+    let again = server.get("/", &[("if-none-match", &format!("\"other\", W/{tag}"))]).await;
+    assert_eq!(again.status(), 304);
+    assert_eq!(again.headers()["etag"], tag.as_str());
+    assert!(body_text(again).await.is_empty());
+    assert_eq!(server.get("/", &[("if-none-match", "\"other\"")]).await.status(), 200);
+}
+
+#[tokio::test]
+async fn the_requests_own_id_is_kept_and_replies_of_the_api_are_never_stored() {
+    let server = Server::new();
+    let response = server.get("/healthz", &[("x-request-id", "abc-123")]).await;
+    assert_eq!(response.headers()["x-request-id"], "abc-123");
+    let response = server.post(SEARCH, "{}", &[("x-request-id", "a b")]).await;
+    assert_ne!(response.headers()["x-request-id"], "a b");
+    assert_eq!(response.headers()["cache-control"], "no-store");
+    assert_eq!(response.headers()["content-security-policy"], "default-src 'none'; frame-ancestors 'none'");
+}
+
+#[tokio::test]
+async fn every_described_address_exists_and_every_reference_in_the_description_resolves() {
+    let server = Server::new();
+    let description = body_json(server.get("/openapi.json", &[]).await).await;
+    assert_eq!(description, openapi::description());
+    let paths = description["paths"].as_object().unwrap();
+    let addresses: Vec<_> = paths.keys().map(String::as_str).collect();
+    let expected = [
+        "/",
+        "/api/v1/chat",
+        "/api/v1/documents/{id}",
+        "/api/v1/search",
+        "/healthz",
+        "/metrics",
+        "/openapi.json",
+        "/readyz",
+    ];
+    assert_eq!(addresses, expected);
+    for (path, operations) in paths {
+        for method in operations.as_object().unwrap().keys() {
+            let request = request(&method.to_uppercase(), &path.replace("{id}", "x"), &[], Body::empty());
+            let status = server.send(HERE, request).await.status().as_u16();
+            assert!(![404, 405].contains(&status), "{method} {path}: {status}");
+        }
+    }
+    let text = description.to_string();
+    for part in text.split("\"$ref\":\"#").skip(1) {
+        let pointer = part.split('"').next().unwrap();
+        assert!(description.pointer(pointer).is_some(), "{pointer} does not resolve");
+    }
+    assert_eq!(description["paths"][SEARCH]["post"]["security"], json!([{"key": []}]));
+}
+
+#[tokio::test]
+async fn a_stopped_server_lets_the_request_under_way_end() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(crate::serve(listener, state(), async { drop(stopped.await) }));
+
+    let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
+    // Half a request, so that it is under way when the server is told to stop.
+    connection
+        .write_all(b"POST /api/v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n")
+        .await
+        .unwrap();
+    connection.write_all(b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n").await.unwrap();
+    let mut reply = [0; 25];
+    connection.read_exact(&mut reply).await.unwrap();
+    assert_eq!(&reply, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stop.send(()).unwrap();
+    connection.write_all(b"{}").await.unwrap();
+    let mut rest = String::new();
+    connection.read_to_string(&mut rest).await.unwrap();
+    assert!(rest.starts_with("HTTP/1.1 422"), "{rest}");
+    serving.await.unwrap().unwrap();
+}

@@ -1,0 +1,516 @@
+//! The JSON of the contract: what requests may hold, and what replies are made of.
+//!
+//! Requests are read by hand (see [`crate::fields`]) and replies are serialised by derive; both describe themselves
+//! to the `OpenAPI` document. A reply is built from the engine's types here and nowhere else.
+
+use flightdeck_assistant::{Citation as AssistantCitation, Intent, Outcome, RefusalReason, Reply};
+use flightdeck_corpus::{Audience, Document as CorpusDocument, Kind, Location as CorpusLocation, Status};
+use flightdeck_records::CustomerProfile;
+use flightdeck_retrieval::{Filters, Mode, Passage};
+use jiff::civil::Date;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
+
+use crate::error::ApiError;
+use crate::fields::Fields;
+
+/// Longest question or message, in characters.
+pub(crate) const MAX_QUESTION_CHARS: usize = 4000;
+const MAX_TOP_K: u64 = 100;
+const DEFAULT_TOP_K: u64 = 10;
+/// Longest id, in characters; paths are ids, and file systems allow about this much.
+const MAX_ID_CHARS: usize = 1024;
+const MAX_PROFILE_CHARS: usize = 2000;
+const MAX_FILTER_CHARS: usize = 200;
+
+const AUDIENCES: [(&str, Audience); 2] = [("internal", Audience::Internal), ("customer", Audience::Customer)];
+const MODES: [(&str, Mode); 3] =
+    [("hybrid", Mode::Hybrid), ("lexical", Mode::Lexical), ("vector", Mode::Vector)];
+const INTENTS: [Intent; 9] = [
+    Intent::FindCases,
+    Intent::HandleObjection,
+    Intent::RecommendVideos,
+    Intent::FindTemplate,
+    Intent::CustomerBrief,
+    Intent::CompareCompetitor,
+    Intent::ProductQuestion,
+    Intent::ServiceQuestion,
+    Intent::Other,
+];
+
+// Requests
+
+/// A search.
+#[derive(Clone, Debug, PartialEq, ToSchema)]
+pub(crate) struct SearchRequest {
+    /// The question, in any words.
+    #[schema(min_length = 1, max_length = 4000, example = "饮料厂 贴标机 快速换线 案例")]
+    pub query: String,
+    /// How many passages at most.
+    #[schema(required = false, minimum = 1, maximum = 100, default = 10)]
+    pub top_k: usize,
+    /// Which sides of the index answer.
+    #[schema(required = false, schema_with = mode_schema)]
+    pub mode: Mode,
+    /// Who will see the reply; `internal` where nothing is said, `customer` always for a bot's key.
+    #[schema(schema_with = audience_or_null_schema)]
+    pub audience: Option<Audience>,
+    /// Further narrowing.
+    #[schema(required = false, value_type = SearchFilters)]
+    pub filters: Filters,
+}
+
+/// Narrows a search: inside a list any entry counts, the lists are joined by "and", an empty list lets all pass.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes the wire; the engine's own type holds the values")]
+pub(crate) struct SearchFilters {
+    /// Kinds of documents.
+    #[schema(required = false, schema_with = kinds_schema)]
+    kind: Vec<Kind>,
+    /// Industries that the document is for.
+    #[schema(required = false)]
+    industry: Vec<String>,
+    /// Products that the document is about.
+    #[schema(required = false)]
+    product: Vec<String>,
+    /// Tags of the document.
+    #[schema(required = false)]
+    tag: Vec<String>,
+}
+
+impl SearchRequest {
+    pub fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+        let request = Self {
+            query: fields.text("query", MAX_QUESTION_CHARS)?,
+            top_k: fields.integer("top_k", 1..=MAX_TOP_K)?.unwrap_or(DEFAULT_TOP_K) as usize,
+            mode: fields.choice("mode", &MODES)?.unwrap_or_default(),
+            audience: fields.choice("audience", &AUDIENCES)?,
+            filters: match fields.object("filters")? {
+                Some(filters) => filters_from(filters)?,
+                None => Filters::default(),
+            },
+        };
+        fields.finish()?;
+        Ok(request)
+    }
+}
+
+fn filters_from(mut fields: Fields) -> Result<Filters, ApiError> {
+    let filters = Filters {
+        kind: fields.choices("kind", &Kind::ALL.map(|kind| (kind.name(), kind)))?,
+        industry: fields.texts("industry", MAX_FILTER_CHARS)?,
+        product: fields.texts("product", MAX_FILTER_CHARS)?,
+        tag: fields.texts("tag", MAX_FILTER_CHARS)?,
+    };
+    fields.finish()?;
+    Ok(filters)
+}
+
+/// A message to the assistant.
+#[derive(Clone, Debug, PartialEq, ToSchema)]
+pub(crate) struct ChatRequest {
+    /// What the rep or the customer says.
+    #[schema(min_length = 1, max_length = 4000, example = "这个客户适合发哪些案例？")]
+    pub message: String,
+    /// Continues a conversation; absent or unknown, a new one is started.
+    pub session_id: Option<String>,
+    /// A customer in the records.
+    pub customer_id: Option<String>,
+    /// A customer's profile; wins over `customer_id` field by field.
+    #[schema(value_type = Option<Customer>)]
+    pub customer: Option<CustomerProfile>,
+    /// Who will see the reply; `internal` where nothing is said, `customer` always for a bot's key.
+    #[schema(schema_with = audience_or_null_schema)]
+    pub audience: Option<Audience>,
+    /// Whether the reply comes as a stream of events.
+    #[schema(required = false, default = false)]
+    pub stream: bool,
+}
+
+/// Whom a rep is talking to, as far as it is known.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes the wire; the records' own type holds the values")]
+pub(crate) struct Customer {
+    name: Option<String>,
+    industry: Option<String>,
+    company_size: Option<String>,
+    region: Option<String>,
+    needs: Option<String>,
+    scenario: Option<String>,
+    stage: Option<String>,
+}
+
+impl ChatRequest {
+    pub fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+        let request = Self {
+            message: fields.text("message", MAX_QUESTION_CHARS)?,
+            session_id: fields.optional_text("session_id", MAX_ID_CHARS)?,
+            customer_id: fields.optional_text("customer_id", MAX_ID_CHARS)?,
+            customer: fields.object("customer")?.map(profile_from).transpose()?,
+            audience: fields.choice("audience", &AUDIENCES)?,
+            stream: fields.flag("stream")?,
+        };
+        fields.finish()?;
+        Ok(request)
+    }
+}
+
+fn profile_from(mut fields: Fields) -> Result<CustomerProfile, ApiError> {
+    let mut text = |name| -> Result<Option<String>, ApiError> {
+        let text = fields.optional_text(name, MAX_PROFILE_CHARS)?;
+        Ok(text.filter(|text| !text.trim().is_empty()))
+    };
+    let profile = CustomerProfile {
+        name: text("name")?,
+        industry: text("industry")?,
+        company_size: text("company_size")?,
+        region: text("region")?,
+        needs: text("needs")?,
+        scenario: text("scenario")?,
+        stage: text("stage")?,
+    };
+    fields.finish()?;
+    Ok(profile)
+}
+
+/// `internal` or `customer`, as a query string spells it.
+pub(crate) fn audience_from_query(text: &str) -> Result<Audience, ApiError> {
+    let found = AUDIENCES.into_iter().find(|(name, _)| *name == text);
+    found
+        .map(|(_, audience)| audience)
+        .ok_or_else(|| ApiError::invalid("audience", "must be one of internal, customer"))
+}
+
+// Replies
+
+/// Why a request was not answered.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ErrorBody {
+    pub error: ErrorDetail,
+}
+
+/// What went wrong.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ErrorDetail {
+    /// A stable word for programs.
+    #[schema(example = "invalid_request")]
+    pub code: String,
+    /// For a person.
+    pub message: String,
+    /// The field of the request that is wrong.
+    #[schema(example = "top_k")]
+    pub field: Option<String>,
+}
+
+/// What a search found.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SearchReply {
+    /// Best first.
+    pub hits: Vec<Hit>,
+    /// Time inside the engine.
+    pub took_ms: f64,
+}
+
+/// A passage that was found.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Hit {
+    /// From 1.
+    pub rank: usize,
+    /// Higher is better; comparable inside one search only.
+    pub score: f32,
+    /// Stable name of the passage.
+    #[schema(example = "case-huarui-labelling#3")]
+    pub chunk_id: String,
+    pub document: DocumentRef,
+    /// The served document that replaces this one, if any.
+    pub superseded_by: Option<String>,
+    /// The passage.
+    pub text: String,
+    /// Its densest stretch as HTML text, matches between `<mark>` and `</mark>`.
+    pub highlight: String,
+    pub location: Location,
+    pub scores: SideScores,
+}
+
+/// What each side of the index found; null where it did not find the passage or was not asked.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SideScores {
+    /// BM25.
+    pub lexical: Option<f32>,
+    /// Cosine of question and passage.
+    pub vector: Option<f32>,
+}
+
+/// The document that something is from.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct DocumentRef {
+    pub id: String,
+    #[schema(schema_with = kind_schema)]
+    pub kind: Kind,
+    pub title: String,
+    /// Relative to the knowledge folder.
+    pub path: String,
+    #[schema(schema_with = audience_schema)]
+    pub audience: Audience,
+    /// What a rep can send to a customer.
+    pub link: Option<String>,
+}
+
+/// Where something stands in its file or recording.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct Location {
+    /// Headings from the outermost to the nearest.
+    pub heading: Vec<String>,
+    /// Page or slide, from 1.
+    pub page: Option<u32>,
+    /// From 1.
+    pub line_start: Option<u32>,
+    /// Inclusive.
+    pub line_end: Option<u32>,
+    /// Start in a recording, in ms.
+    pub start_ms: Option<u64>,
+    /// End in a recording, in ms.
+    pub end_ms: Option<u64>,
+}
+
+/// The assistant's reply.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct ChatReply {
+    pub session_id: String,
+    pub message_id: String,
+    /// What was wanted, as understood.
+    #[schema(schema_with = intent_schema)]
+    pub intent: Intent,
+    /// Markdown; every `[n]` is in `citations`.
+    pub answer: String,
+    /// In the order of their numbers; every one is used in `answer`.
+    pub citations: Vec<Citation>,
+    /// Whether the knowledge does not support an answer.
+    pub refused: bool,
+    #[schema(schema_with = refusal_reason_schema)]
+    pub refusal_reason: Option<RefusalReason>,
+    /// What to ask or do next.
+    pub suggestions: Vec<String>,
+    /// Who worded it: `extractive`, or a language model's name.
+    pub generator: String,
+    /// Time inside the engine.
+    pub took_ms: f64,
+}
+
+/// The event `meta`: what is known of a reply before its first word.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct StreamMeta<'r> {
+    pub session_id: &'r str,
+    pub message_id: &'r str,
+    #[schema(schema_with = intent_schema)]
+    pub intent: Intent,
+}
+
+/// The event `delta`: the next piece of the answer.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct StreamDelta<'r> {
+    pub text: &'r str,
+}
+
+/// What a statement of the answer stands on.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct Citation {
+    /// The number in square brackets.
+    pub n: usize,
+    pub document: DocumentRef,
+    /// To the letter as in the document's text.
+    pub quote: String,
+    pub location: Location,
+}
+
+/// A document with its text.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DocumentReply {
+    pub id: String,
+    #[schema(schema_with = kind_schema)]
+    pub kind: Kind,
+    pub title: String,
+    /// Relative to the knowledge folder.
+    pub path: String,
+    #[schema(schema_with = audience_schema)]
+    pub audience: Audience,
+    #[schema(schema_with = status_schema)]
+    pub status: Status,
+    /// What a rep can send to a customer.
+    pub link: Option<String>,
+    /// Who answers for it; null for customers.
+    pub owner: Option<String>,
+    /// First day it holds.
+    #[schema(value_type = Option<String>, format = Date)]
+    pub valid_from: Option<Date>,
+    /// Last day it holds.
+    #[schema(value_type = Option<String>, format = Date)]
+    pub valid_until: Option<Date>,
+    /// The served document that replaces this one, if any.
+    pub superseded_by: Option<String>,
+    /// All extracted text; quotes are parts of it.
+    pub text: String,
+}
+
+/// What the index holds.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ReadyReply {
+    #[schema(example = "ready")]
+    pub status: &'static str,
+    /// Name of the current generation.
+    #[schema(example = "gen-000007")]
+    pub generation: String,
+    pub documents: usize,
+    pub chunks: usize,
+    /// The model that made the vectors.
+    pub model: String,
+}
+
+/// The process is alive.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct HealthReply {
+    #[schema(example = "ok")]
+    pub status: &'static str,
+    #[schema(example = "0.1.0")]
+    pub version: &'static str,
+}
+
+// From the engine's types
+
+impl From<Passage> for Hit {
+    fn from(passage: Passage) -> Self {
+        const HIGHLIGHT_CHARS: usize = 160;
+        Self {
+            rank: passage.rank,
+            score: passage.score,
+            chunk_id: passage.chunk.id.to_string(),
+            document: DocumentRef::from(&*passage.document),
+            superseded_by: passage.superseded_by.as_ref().map(ToString::to_string),
+            text: passage.chunk.shown(&passage.document),
+            highlight: passage.highlight(HIGHLIGHT_CHARS),
+            location: Location::from(&passage.chunk.location),
+            scores: SideScores { lexical: passage.scores.lexical, vector: passage.scores.vector },
+        }
+    }
+}
+
+impl From<&CorpusDocument> for DocumentRef {
+    fn from(document: &CorpusDocument) -> Self {
+        Self {
+            id: document.id.to_string(),
+            kind: document.kind,
+            title: document.title.clone(),
+            path: document.path.clone(),
+            audience: document.audience,
+            link: document.link.clone(),
+        }
+    }
+}
+
+impl From<&CorpusLocation> for Location {
+    fn from(location: &CorpusLocation) -> Self {
+        Self {
+            heading: location.heading.clone(),
+            page: location.page,
+            line_start: location.line_start,
+            line_end: location.line_end,
+            start_ms: location.start_ms,
+            end_ms: location.end_ms,
+        }
+    }
+}
+
+impl From<&AssistantCitation> for Citation {
+    fn from(citation: &AssistantCitation) -> Self {
+        Self {
+            n: citation.n(),
+            document: DocumentRef::from(&**citation.document()),
+            quote: citation.quote().to_owned(),
+            location: Location::from(citation.location()),
+        }
+    }
+}
+
+impl ChatReply {
+    pub fn new(reply: Reply, took_ms: f64) -> Self {
+        let answer = reply.answer;
+        let refusal_reason = match answer.outcome {
+            Outcome::Grounded => None,
+            Outcome::Abstained(reason) => Some(reason),
+        };
+        Self {
+            session_id: reply.session_id,
+            message_id: reply.message_id,
+            intent: answer.intent,
+            citations: answer.citations.iter().map(Citation::from).collect(),
+            answer: answer.text,
+            refused: refusal_reason.is_some(),
+            refusal_reason,
+            suggestions: answer.suggestions,
+            generator: answer.generator,
+            took_ms,
+        }
+    }
+}
+
+impl DocumentReply {
+    /// As a reader of `audience` may see it.
+    pub fn new(document: &CorpusDocument, superseded_by: Option<String>, audience: Audience) -> Self {
+        Self {
+            id: document.id.to_string(),
+            kind: document.kind,
+            title: document.title.clone(),
+            path: document.path.clone(),
+            audience: document.audience,
+            status: document.status,
+            link: document.link.clone(),
+            owner: document.owner.clone().filter(|_| audience == Audience::Internal),
+            valid_from: document.valid_from,
+            valid_until: document.valid_until,
+            superseded_by,
+            text: document.text.clone(),
+        }
+    }
+}
+
+// Schemas of the engine's enumerations, from their own names
+
+fn names(
+    types: impl IntoIterator<Item = Type>,
+    names: impl IntoIterator<Item = &'static str>,
+) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(SchemaType::from_iter(types)).enum_values(Some(names))
+}
+
+fn mode_schema() -> Object {
+    names([Type::String], MODES.map(|(name, _)| name)).default(Some("hybrid".into())).build()
+}
+
+fn audience_schema() -> Object {
+    names([Type::String], AUDIENCES.map(|(name, _)| name)).build()
+}
+
+fn audience_or_null_schema() -> Object {
+    names([Type::String, Type::Null], AUDIENCES.map(|(name, _)| name)).build()
+}
+
+fn kind_schema() -> Object {
+    names([Type::String], Kind::ALL.map(Kind::name)).build()
+}
+
+fn kinds_schema() -> utoipa::openapi::schema::Array {
+    utoipa::openapi::schema::ArrayBuilder::new().items(kind_schema()).build()
+}
+
+fn intent_schema() -> Object {
+    names([Type::String], INTENTS.map(Intent::name)).build()
+}
+
+fn refusal_reason_schema() -> Object {
+    names([Type::String, Type::Null], ["not_in_knowledge", "out_of_scope"]).build()
+}
+
+fn status_schema() -> Object {
+    names([Type::String], ["published", "draft", "archived"]).build()
+}

@@ -1,0 +1,125 @@
+// Talking to the server: the chat stream, the source documents, the key, and one kind of error for all
+// that can go wrong. Knows the wire and nothing of the page.
+
+const KEY_STORED_AS = "flightdeck.key";
+
+/** What went wrong: `network`, `broken`, `unauthorized`, `forbidden`, `rate`, `notFound`, `invalid` or `server`. */
+export class ApiError extends Error {
+  constructor(kind, { message = "", requestId = null, retryAfter = null } = {}) {
+    super(message);
+    Object.assign(this, { kind, requestId, retryAfter });
+  }
+}
+
+export function hasKey() {
+  return Boolean(readKey());
+}
+
+function readKey() {
+  try { return sessionStorage.getItem(KEY_STORED_AS); } catch { return null; }
+}
+
+export function saveKey(key) {
+  try { sessionStorage.setItem(KEY_STORED_AS, key); } catch { /* Without storage every request asks again. */ }
+}
+
+/**
+ * Asks a question and calls `on.meta`, `on.delta` and `on.citation` as the answer comes; gives the whole reply.
+ * Throws an `ApiError`, or the signal's own `AbortError` when the person stops it.
+ */
+export async function chat(request, { signal, on }) {
+  const response = await send("chat", {
+    method: "POST",
+    headers: { "content-type": "application/json", accept: "text/event-stream" },
+    body: JSON.stringify({ ...request, stream: true }),
+    signal,
+  });
+  if (!response.headers.get("content-type")?.startsWith("text/event-stream")) return readJson(response);
+  try {
+    for await (const { event, data } of serverEvents(response.body)) {
+      const value = JSON.parse(data);
+      if (event === "done") return value;
+      if (event === "error") {
+        const { message } = value.error ?? value;
+        throw new ApiError("server", { message, requestId: response.headers.get("x-request-id") });
+      }
+      on[event]?.(value);
+    }
+  } catch (error) {
+    if (error instanceof ApiError || error.name === "AbortError") throw error;
+  }
+  throw new ApiError("broken");
+}
+
+/** A source document with its extracted text, as `audience` may see it. */
+export async function readDocument(id, { audience, signal }) {
+  const response = await send(`documents/${encodeURIComponent(id)}?audience=${encodeURIComponent(audience)}`, { signal });
+  return readJson(response);
+}
+
+async function send(path, options) {
+  const headers = new Headers(options.headers);
+  const key = readKey();
+  if (key) headers.set("authorization", `Bearer ${key}`);
+  let response;
+  try {
+    // Relative to the page, so that the server may live under a prefix.
+    response = await fetch(new URL(`api/v1/${path}`, document.baseURI), { ...options, headers, cache: "no-store" });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError("network");
+  }
+  if (response.ok) return response;
+  throw await failure(response);
+}
+
+async function readJson(response) {
+  try {
+    return await response.json();
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError("broken");
+  }
+}
+
+async function failure(response) {
+  const body = await response.json().catch(() => null);
+  const kinds = { 401: "unauthorized", 403: "forbidden", 404: "notFound", 429: "rate" };
+  const retryAfter = Number(response.headers.get("retry-after")) || null;
+  return new ApiError(kinds[response.status] ?? (response.status >= 500 ? "server" : "invalid"), {
+    message: body?.error?.message ?? `HTTP ${response.status}`,
+    requestId: response.headers.get("x-request-id"),
+    retryAfter,
+  });
+}
+
+/** The events of a `text/event-stream` body; comments are skipped, an unfinished last event is dropped. */
+async function* serverEvents(body) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let pending = "";
+  let event = "message";
+  let data = [];
+  try {
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) return;
+      pending += value;
+      const lines = pending.split(/\r\n|\n|\r(?!$)/);
+      pending = lines.pop();
+      for (const line of lines) {
+        if (line === "") {
+          if (data.length) yield { event, data: data.join("\n") };
+          event = "message";
+          data = [];
+        } else {
+          const [, field, content] = /^([^:]*):? ?(.*)$/.exec(line);
+          if (field === "event") event = content;
+          else if (field === "data") data.push(content);
+        }
+      }
+    }
+  } finally {
+    // Whoever stops listening early must not leave the connection open.
+    reader.cancel().catch(() => {});
+  }
+}

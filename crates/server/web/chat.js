@@ -1,0 +1,250 @@
+// The chat page: what has been said, the composer, the switches, and keeping it all over a reload of the tab.
+// Drawing is view.js, the source panel source.js, the wire api.js.
+
+import { ApiError, chat, saveKey } from "./api.js";
+import { h } from "./dom.js";
+import { chooseLanguage, isEnglish, nameOf, starters, t, toggleLanguage } from "./i18n.js";
+import { toPlainText } from "./markdown.js";
+import { sourcePanel } from "./source.js";
+import { isRunning, turnView } from "./view.js";
+
+const STORED_AS = "flightdeck.conversation";
+const CUSTOMER_FIELDS = ["industry", "company_size", "region", "stage", "needs"];
+const element = (id) => document.getElementById(id);
+const form = element("composer");
+const message = element("message");
+
+// One session for each audience: a preview must never go on from what was said internally.
+const fresh = () => ({ turns: [], sessions: {}, audience: "internal", customer: {} });
+let conversation = restore();
+let views = new Map();
+let running = null;
+
+const announce = (text) => { element("announce").textContent = text; };
+const panel = sourcePanel(element("source"), { announce, onClose: () => markOpen(null) });
+const actions = { announce, ask, retry, openSource, saveKey: (key, turn) => { saveKey(key); retry(turn); } };
+
+function restore() {
+  try {
+    const stored = { ...fresh(), ...JSON.parse(sessionStorage.getItem(STORED_AS) ?? "{}") };
+    for (const turn of stored.turns) if (isRunning(turn)) turn.state = "stopped";
+    return stored;
+  } catch {
+    return fresh();
+  }
+}
+
+function store() {
+  try {
+    sessionStorage.setItem(STORED_AS, JSON.stringify(conversation));
+  } catch { /* Full or forbidden: the conversation then lives as long as the page does. */ }
+}
+
+// Asking
+
+function ask(question) {
+  const text = question.trim();
+  if (!text || running) return;
+  const customer = Object.fromEntries(Object.entries(conversation.customer).filter(([, value]) => value));
+  const turn = { question: text, audience: conversation.audience, customer: Object.keys(customer).length ? customer : null };
+  conversation.turns.push(turn);
+  answer(turn);
+}
+
+function retry(turn) {
+  if (!running) answer(turn);
+}
+
+async function answer(turn) {
+  Object.assign(turn, { state: "running", text: "", citations: [], intent: null, reply: null, error: null });
+  const controller = new AbortController();
+  running = controller;
+  draw(turn);
+  showState();
+  announce(t("working"));
+  views.get(turn).element.scrollIntoView({ block: "start" });
+  const soon = drawSoon(turn);
+  try {
+    turn.reply = await chat(
+      { message: turn.question, session_id: conversation.sessions[turn.audience] ?? null, customer_id: null, customer: turn.customer, audience: turn.audience },
+      { signal: controller.signal, on: {
+        meta: ({ intent, session_id: session }) => { turn.intent = intent; remember(turn, session); soon(); },
+        delta: ({ text }) => { turn.text += text; soon(); },
+        citation: (citation) => { turn.citations.push(citation); soon(); },
+      } });
+    turn.state = "done";
+    remember(turn, turn.reply.session_id);
+    announce(toPlainText(turn.reply.answer));
+  } catch (error) {
+    if (error.name === "AbortError") {
+      turn.state = "stopped";
+      announce(t("stoppedEmpty"));
+    } else {
+      const { kind, message: said, requestId, retryAfter } = error instanceof ApiError ? error : new ApiError("server");
+      turn.state = "failed";
+      turn.error = { kind, message: said, requestId, retryAfter };
+    }
+  }
+  if (running === controller) running = null;
+  // The conversation may have been put away meanwhile.
+  if (!views.has(turn)) return;
+  draw(turn);
+  showState();
+  store();
+  if (turn.error?.kind === "unauthorized") views.get(turn).element.querySelector("input")?.focus();
+}
+
+function remember(turn, session) {
+  if (session && conversation.turns.includes(turn)) conversation.sessions[turn.audience] = session;
+}
+
+function stop() {
+  running?.abort();
+}
+
+// Drawing
+
+function draw(turn) {
+  if (views.has(turn)) return views.get(turn).draw();
+  const view = turnView(turn, conversation.turns.indexOf(turn) + 1, actions);
+  views.set(turn, view);
+  element("turns").append(view.element);
+}
+
+/** Many pieces may come between two frames; one drawing does for them. */
+function drawSoon(turn) {
+  let waiting = false;
+  return () => {
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => {
+      waiting = false;
+      if (isRunning(turn)) views.get(turn)?.draw();
+    });
+  };
+}
+
+function drawAll() {
+  views = new Map();
+  element("turns").replaceChildren();
+  conversation.turns.forEach(draw);
+  element("starters").replaceChildren(...starters().map(([question, intent]) => h("li", {},
+    h("button", { type: "button", onclick: () => ask(question) },
+      h("span", {}, question), h("span", { className: "leader", "aria-hidden": "true" }), h("span", { className: "goal" }, nameOf("intents", intent))))));
+  showState();
+}
+
+/** Brings switches, buttons and notes in line with the state. */
+function showState() {
+  const empty = conversation.turns.length === 0;
+  element("empty").hidden = !empty;
+  element("new").hidden = empty;
+  element("send").hidden = Boolean(running);
+  element("stop").hidden = !running;
+  element("preview").hidden = conversation.audience !== "customer";
+  for (const radio of document.querySelectorAll("[name=audience]")) radio.checked = radio.value === conversation.audience;
+  document.body.classList.toggle("previewing", conversation.audience === "customer");
+  const language = element("language");
+  language.textContent = t("otherLanguage");
+  language.lang = isEnglish() ? "zh-CN" : "en";
+  language.setAttribute("aria-label", t("switchLanguage"));
+  showCustomer();
+}
+
+function showCustomer() {
+  const sizes = { 小型: "sizeSmall", 中型: "sizeMedium", 大型: "sizeLarge" };
+  const said = CUSTOMER_FIELDS.map((name) => conversation.customer[name]).filter(Boolean).map((value) => (value in sizes ? t(sizes[value]) : value));
+  element("customer-summary").textContent = said.length ? said.join(" · ") : t("customerNone");
+  element("customer").classList.toggle("set", said.length > 0);
+  for (const name of CUSTOMER_FIELDS) {
+    const field = form.elements[name];
+    if (document.activeElement !== field) field.value = conversation.customer[name] ?? "";
+  }
+}
+
+function openSource(turn, citation) {
+  markOpen(views.get(turn).element, citation.n);
+  panel.open(citation, turn.audience);
+}
+
+/** Marks the chips and the card whose source is open. */
+function markOpen(within, n) {
+  for (const node of document.querySelectorAll("[data-n].open")) node.classList.remove("open");
+  for (const node of within?.querySelectorAll(`[data-n="${n}"]`) ?? []) node.classList.add("open");
+}
+
+// Wiring
+
+function fitMessage() {
+  message.style.height = "auto";
+  message.style.height = `${message.scrollHeight}px`;
+}
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (running || !message.value.trim()) return;
+  const text = message.value;
+  message.value = "";
+  fitMessage();
+  element("customer").open = false;
+  ask(text);
+});
+
+message.addEventListener("input", fitMessage);
+form.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.shiftKey || event.target.tagName === "BUTTON" || event.target.tagName === "SUMMARY") return;
+  // Enter that ends an input method's composition chooses a word and must not send; 229 is Safari's way to say so.
+  const composing = event.isComposing || event.keyCode === 229;
+  if (event.target !== message) {
+    if (event.target.tagName === "INPUT" && !composing) { event.preventDefault(); message.focus(); }
+    return;
+  }
+  if (composing) return;
+  event.preventDefault();
+  form.requestSubmit();
+});
+element("customer").addEventListener("input", (event) => {
+  if (!CUSTOMER_FIELDS.includes(event.target.name)) return;
+  conversation.customer[event.target.name] = event.target.value.trim();
+  showCustomer();
+  store();
+});
+element("customer-clear").addEventListener("click", () => {
+  conversation.customer = {};
+  showCustomer();
+  store();
+});
+element("stop").addEventListener("click", () => { stop(); message.focus(); });
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || event.isComposing) return;
+  if (running && !element("source").contains(document.activeElement)) stop();
+  else if (panel.isOpen()) { event.preventDefault(); panel.close(); }
+});
+for (const radio of document.querySelectorAll("[name=audience]")) {
+  radio.addEventListener("change", () => {
+    conversation.audience = radio.value;
+    showState();
+    store();
+    if (conversation.turns.length) announce(t("switched", { audience: t(radio.value === "customer" ? "audienceCustomer" : "audienceInternal") }));
+  });
+}
+element("new").addEventListener("click", () => {
+  stop();
+  running = null;
+  if (panel.isOpen()) panel.close();
+  conversation = { ...fresh(), audience: conversation.audience, customer: conversation.customer };
+  store();
+  drawAll();
+  message.focus();
+});
+element("language").addEventListener("click", () => {
+  if (panel.isOpen()) panel.close();
+  toggleLanguage();
+  drawAll();
+});
+addEventListener("pagehide", store);
+
+chooseLanguage();
+drawAll();
+if (conversation.turns.length) views.get(conversation.turns.at(-1)).element.scrollIntoView({ block: "start" });
+if (matchMedia("(hover: hover)").matches) message.focus({ preventScroll: true });

@@ -1,0 +1,139 @@
+// What the page says, in Chinese and English. Chinese unless the browser asks for English first or the
+// person switches; the choice outlives the tab, because it belongs to the person and not to a conversation.
+
+const CHINESE = {
+  pageTitle: "Flightdeck · 销售助手", role: "销售助手", skip: "跳到输入框", otherLanguage: "EN",
+  switchLanguage: "Switch to English",
+  audience: "回答给谁看", audienceInternal: "内部", audienceCustomer: "客户视角",
+  previewNote: "客户视角预览：只用可外发的资料回答，你看到的就是客户会看到的。",
+  newConversation: "新对话",
+  emptyTitle: "客户在问什么？",
+  emptyLead: "每句话都标出处，点开就是原文；资料里没有的，会直说没有。",
+  customer: "客户背景", customerNone: "填了会优先找相近的案例",
+  industry: "行业", size: "规模", region: "地区", stage: "阶段", needs: "需求", clear: "清空",
+  industryHint: "如 饮料", regionHint: "如 华东", stageHint: "如 方案报价", needsHint: "如 换型太慢，想提速",
+  sizeSmall: "小型", sizeMedium: "中型", sizeLarge: "大型",
+  messageLabel: "你的问题", messageHint: "输入客户的问题，或你想找的资料", send: "发送", stop: "停止回答",
+  keys: "Enter 发送 · Shift + Enter 换行 · Esc 停止",
+  you: "问", working: "正在翻资料", workingOn: "正在翻资料：{intent}",
+  internalBanner: "内部资料，勿外发", internalFrom: "涉及来源 {list}",
+  sources: "出处", sourceN: "来源 {n}：{title}", openSource: "打开原文",
+  badgeInternal: "内部", badgeCustomer: "可外发",
+  page: "第 {n} 页", line: "第 {n} 行", lines: "第 {a}–{b} 行",
+  copy: "复制回答", copied: "已复制", copiedInternal: "已复制，含内部资料，勿外发", copyFailed: "复制失败，请手动选取",
+  copyLink: "复制链接", openLink: "打开链接", close: "关闭",
+  stopped: "已停止。以上不完整，出处也没核对，别直接发给客户。", stoppedEmpty: "已停止。", retry: "重试", askAgain: "重新提问",
+  refusedTitle: "知识库里没有依据", refusedNote: "这个问题已记下，等资料补上。不确定的话别直接答应客户。",
+  scopeTitle: "这不是我能回答的问题",
+  tryThese: "可以接着问", tryInstead: "换个问法试试",
+  loading: "正在打开原文", noQuote: "没能在原文里逐字找到这段引文，请以原文为准。", partial: "原文很长，这里只显示引文附近的部分。",
+  validUntil: "有效期至 {date}", statusDraft: "草稿", statusArchived: "已归档", emptyText: "这份资料没有可显示的文字。",
+  milliseconds: "{n} ms", switched: "已切换到{audience}，前面的对话不会带过去。",
+  errorTitle: "没答成",
+  errorNetwork: "连不上服务器。检查网络，或确认 Flightdeck 还在运行，然后重试。",
+  errorBroken: "回答到一半连接断了。已有的内容不完整，别直接发给客户，请重试。",
+  errorUnauthorized: "需要访问密钥。请向管理员索取，填在下面；只保存在这个标签页里。",
+  errorForbidden: "你的密钥没有权限做这件事，请联系管理员。",
+  errorRate: "问得太快了，请稍等再试。", errorRateIn: "问得太快了，请 {n} 秒后再试。",
+  errorServer: "服务器出了问题，不是你的操作有误。请稍后重试。",
+  errorInvalid: "这个问题没法处理：{message}", errorNotFound: "这份资料已不在知识库里，可能下架、过期或改了名。",
+  requestId: "请求编号 {id}",
+  key: "访问密钥", saveKey: "保存并重试", badKey: "密钥不对或已失效，请重新填写。",
+  extractive: "原文摘录",
+  kinds: { product: "产品资料", case: "客户案例", faq: "常见问题", qa: "真实问答", video: "视频", objection: "异议应对",
+    template: "模板", service: "服务政策", company: "公司介绍", competitor: "竞品对比" },
+  intents: { find_cases: "找案例", handle_objection: "应对异议", recommend_videos: "挑视频", find_template: "找模板",
+    customer_brief: "客户简报", compare_competitor: "比竞品", product_question: "查产品", service_question: "查服务", other: "综合" },
+  starters: [["客户说太贵了怎么回复？", "handle_objection"], ["做饮料的客户适合发哪些案例？", "find_cases"],
+    ["LB-300S 速度多少？", "product_question"], ["哪个视频效果最好？", "recommend_videos"], ["有没有报价单模板？", "find_template"]],
+};
+
+const ENGLISH = {
+  pageTitle: "Flightdeck · Sales assistant", role: "Sales assistant", skip: "Skip to the message box", otherLanguage: "中",
+  switchLanguage: "切换到中文",
+  audience: "Who the answer is for", audienceInternal: "Internal", audienceCustomer: "Customer view",
+  previewNote: "Customer view: answers use only what may leave the company, exactly as a customer would see them.",
+  newConversation: "New conversation",
+  emptyTitle: "What is the customer asking?",
+  emptyLead: "Every statement names its source, one click from the original. What the knowledge does not hold, it says so.",
+  customer: "Customer", customerNone: "helps to find similar cases",
+  industry: "Industry", size: "Size", region: "Region", stage: "Stage", needs: "Needs", clear: "Clear",
+  industryHint: "e.g. beverages", regionHint: "e.g. East China", stageHint: "e.g. quotation", needsHint: "e.g. changeover takes too long",
+  sizeSmall: "Small", sizeMedium: "Medium", sizeLarge: "Large",
+  messageLabel: "Your question", messageHint: "The customer's question, or what you are looking for", send: "Send", stop: "Stop the answer",
+  keys: "Enter to send · Shift + Enter for a new line · Esc to stop",
+  you: "Q", working: "Looking through the knowledge", workingOn: "Looking through the knowledge: {intent}",
+  internalBanner: "Internal material, do not forward", internalFrom: "sources {list}",
+  sources: "Sources", sourceN: "Source {n}: {title}", openSource: "Open the source",
+  badgeInternal: "Internal", badgeCustomer: "Shareable",
+  page: "page {n}", line: "line {n}", lines: "lines {a}–{b}",
+  copy: "Copy answer", copied: "Copied", copiedInternal: "Copied. Holds internal material, do not forward", copyFailed: "Could not copy, please select by hand",
+  copyLink: "Copy link", openLink: "Open link", close: "Close",
+  stopped: "Stopped. This is incomplete and its sources are not checked: do not send it on.", stoppedEmpty: "Stopped.", retry: "Retry", askAgain: "Ask again",
+  refusedTitle: "Nothing in the knowledge supports an answer", refusedNote: "The question is noted, so that the material can be added. Better not to promise the customer anything yet.",
+  scopeTitle: "This is not a question I can answer",
+  tryThese: "Ask next", tryInstead: "Try asking",
+  loading: "Opening the source", noQuote: "The quote was not found to the letter in this text; trust the text.", partial: "This text is long; only the part around the quote is shown.",
+  validUntil: "Valid until {date}", statusDraft: "Draft", statusArchived: "Archived", emptyText: "This document has no text to show.",
+  milliseconds: "{n} ms", switched: "Switched to {audience}; what was said before is not carried over.",
+  errorTitle: "No answer",
+  errorNetwork: "The server cannot be reached. Check the network, or whether Flightdeck is still running, then retry.",
+  errorBroken: "The connection broke in the middle of the answer. Do not send on what is there; please retry.",
+  errorUnauthorized: "An access key is needed. Ask your administrator for one; it is kept in this tab only.",
+  errorForbidden: "Your key does not allow this. Please ask your administrator.",
+  errorRate: "Too many questions at once. Please wait a moment.", errorRateIn: "Too many questions at once. Please try again in {n} s.",
+  errorServer: "Something went wrong on the server, not on your side. Please retry later.",
+  errorInvalid: "This question cannot be handled: {message}", errorNotFound: "This document is no longer in the knowledge; it may have been withdrawn, expired or renamed.",
+  requestId: "Request {id}",
+  key: "Access key", saveKey: "Save and retry", badKey: "The key is wrong or no longer valid. Please enter it again.",
+  extractive: "extractive",
+  kinds: { product: "Product", case: "Case", faq: "FAQ", qa: "Real Q&A", video: "Video", objection: "Objection",
+    template: "Template", service: "Service", company: "Company", competitor: "Competitor" },
+  intents: { find_cases: "Cases", handle_objection: "Objection", recommend_videos: "Videos", find_template: "Template",
+    customer_brief: "Customer brief", compare_competitor: "Competitor", product_question: "Product", service_question: "Service", other: "General" },
+  starters: [["The customer says it is too expensive. How do I reply?", "handle_objection"],
+    ["Which cases suit a beverage customer?", "find_cases"], ["How fast is the LB-300S?", "product_question"],
+    ["Which video performs best?", "recommend_videos"], ["Is there a quotation template?", "find_template"]],
+};
+
+const STORED_AS = "flightdeck.language";
+let texts = CHINESE;
+
+/** The text called `name`, `{placeholders}` filled from `values`. */
+export function t(name, values = {}) {
+  return texts[name].replace(/\{(\w+)\}/g, (_, key) => String(values[key] ?? ""));
+}
+
+/** The name of a value of the API (a kind, an intent); an unknown value names itself. */
+export const nameOf = (group, value) => texts[group][value] ?? value ?? "";
+
+/** The questions to start with, each with the intent it belongs to. */
+export const starters = () => texts.starters;
+
+export const isEnglish = () => texts === ENGLISH;
+
+/** Picks the language: the person's choice, else the browser's. */
+export function chooseLanguage() {
+  let stored = null;
+  try { stored = localStorage.getItem(STORED_AS); } catch { /* Storage may be forbidden; the browser's language serves. */ }
+  apply(stored ?? (/^en\b/i.test(navigator.language) ? "en" : "zh"));
+}
+
+/** Switches to the other language and remembers it. */
+export function toggleLanguage() {
+  const language = isEnglish() ? "zh" : "en";
+  try { localStorage.setItem(STORED_AS, language); } catch { /* It then holds for this page only. */ }
+  apply(language);
+}
+
+function apply(language) {
+  texts = language === "en" ? ENGLISH : CHINESE;
+  document.documentElement.lang = isEnglish() ? "en" : "zh-CN";
+  document.title = t("pageTitle");
+  for (const node of document.querySelectorAll("[data-i18n]")) node.textContent = t(node.dataset.i18n);
+  for (const node of document.querySelectorAll("[data-i18n-placeholder]")) node.placeholder = t(node.dataset.i18nPlaceholder);
+  for (const node of document.querySelectorAll("[data-i18n-label]")) {
+    node.setAttribute("aria-label", t(node.dataset.i18nLabel));
+    node.title = t(node.dataset.i18nLabel);
+  }
+}

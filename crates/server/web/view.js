@@ -1,0 +1,211 @@
+// One turn of the conversation as nodes: the question, the answer with its chips and sources, a refusal, an
+// error. A turn is drawn anew from its state at every change, so what is on the page cannot drift from it.
+
+import { h, externalLink, safeAddress, copyText } from "./dom.js";
+import { t, nameOf } from "./i18n.js";
+import { toNodes, toPlainText } from "./markdown.js";
+import { hasKey } from "./api.js";
+
+/**
+ * The view of a turn. `actions` are `openSource(turn, citation)`, `ask(question)`, `retry(turn)`,
+ * `saveKey(key, turn)` and `announce(text)`.
+ */
+export function turnView(turn, number, actions) {
+  const element = h("article", { className: "turn" });
+  const draw = () => element.replaceChildren(
+    h("div", { className: "readout" }, String(number).padStart(2, "0"), turn.audience === "customer" && h("span", {}, t("audienceCustomer"))),
+    h("h2", { className: "question" }, turn.question),
+    h("div", { className: "readout readout-answer" }, readouts(turn).map((text) => h("span", {}, text))),
+    h("div", { className: "answer-column", "aria-busy": String(isRunning(turn)) }, answerParts(turn, actions)),
+  );
+  draw();
+  return { element, draw };
+}
+
+/** Whether the answer is still to come or on its way. */
+export const isRunning = (turn) => turn.state === "running";
+
+function readouts(turn) {
+  const { reply } = turn;
+  const intent = reply?.intent ?? turn.intent;
+  return [
+    intent && nameOf("intents", intent),
+    reply && Number.isFinite(reply.took_ms) && t("milliseconds", { n: reply.took_ms < 10 ? reply.took_ms.toFixed(1) : Math.round(reply.took_ms) }),
+    reply?.generator && (reply.generator === "extractive" ? t("extractive") : reply.generator),
+  ].filter(Boolean);
+}
+
+function answerParts(turn, actions) {
+  const { reply } = turn;
+  const text = reply?.answer ?? turn.text;
+  const citations = reply?.citations ?? turn.citations;
+  if (turn.state === "failed") return [text && answerText(turn, text, citations, actions), failureBox(turn, actions)];
+  if (reply?.refused) return [internalBanner(citations), refusalBox(turn, actions), citations.length > 0 && sourceList(turn, citations, actions)];
+  return [
+    internalBanner(citations),
+    text ? answerText(turn, text, citations, actions) : isRunning(turn) && working(turn),
+    turn.state === "stopped" && stoppedNote(turn, actions),
+    reply && text && toolbar(turn, citations, actions),
+    citations.length > 0 && sourceList(turn, citations, actions),
+    reply?.suggestions?.length > 0 && suggestionList(t("tryThese"), reply.suggestions, actions),
+  ];
+}
+
+function working(turn) {
+  const label = turn.intent ? t("workingOn", { intent: nameOf("intents", turn.intent) }) : t("working");
+  return h("p", { className: "working" }, label);
+}
+
+/** Internal sources must not be missed by somebody who is about to paste the answer to a customer. */
+function internalBanner(citations) {
+  const internal = citations.filter(isInternal);
+  if (!internal.length) return null;
+  const list = internal.map((citation) => `[${citation.n}]`).join(" ");
+  return h("p", { className: "internal-banner" }, h("strong", {}, t("internalBanner")), " ", h("span", {}, t("internalFrom", { list })));
+}
+
+// Fail-closed, as the knowledge is: what is not marked for customers is internal.
+const isInternal = (citation) => citation.document.audience !== "customer";
+
+function answerText(turn, text, citations, actions) {
+  const byNumber = new Map(citations.map((citation) => [citation.n, citation]));
+  const chip = (n) => {
+    const citation = byNumber.get(n);
+    // While the answer streams a mark may come before its citation; once it is whole, a mark without one is plain text.
+    if (!citation) return isRunning(turn) ? h("span", { className: "chip" }, String(n)) : document.createTextNode(`[${n}]`);
+    const label = t("sourceN", { n, title: citation.document.title });
+    return h("button", {
+      type: "button", className: isInternal(citation) ? "chip internal" : "chip", title: citation.document.title, data: { n: String(n) },
+      "aria-label": label, onclick: () => actions.openSource(turn, citation),
+    }, String(n));
+  };
+  return h("div", { className: isRunning(turn) ? "answer streaming" : "answer" }, toNodes(text, chip));
+}
+
+function toolbar(turn, citations, actions) {
+  const copy = h("button", { type: "button", className: "plain", onclick: async () => {
+    const done = await copyText(toPlainText(turn.reply.answer));
+    const said = done ? t(citations.some(isInternal) ? "copiedInternal" : "copied") : t("copyFailed");
+    flash(copy, said, actions);
+  } }, t("copy"));
+  return h("div", { className: "toolbar" }, copy);
+}
+
+/** Shows `text` on a button for a moment, and says it. */
+export function flash(button, text, actions) {
+  button.dataset.label ??= button.textContent;
+  button.textContent = text;
+  actions.announce(text);
+  clearTimeout(Number(button.dataset.timer));
+  button.dataset.timer = String(setTimeout(() => { button.textContent = button.dataset.label; }, 2500));
+}
+
+function sourceList(turn, citations, actions) {
+  return h("section", { className: "sources", "aria-label": t("sources") },
+    h("h3", { className: "label" }, t("sources")),
+    h("ol", {}, citations.map((citation) => sourceCard(turn, citation, actions))));
+}
+
+function sourceCard(turn, citation, actions) {
+  const { document: source, quote } = citation;
+  const place = placeOf(citation.location);
+  return h("li", { className: "card", data: { n: String(citation.n) } },
+    h("span", { className: isInternal(citation) ? "chip internal" : "chip", "aria-hidden": "true" }, String(citation.n)),
+    h("div", { className: "card-body" },
+      h("p", { className: "card-title" },
+        h("button", { type: "button", className: "card-open", title: t("openSource"), "aria-label": t("sourceN", { n: citation.n, title: source.title }),
+          onclick: () => actions.openSource(turn, citation) }, source.title),
+        kindTag(source), audienceBadge(source)),
+      place && h("p", { className: "place" }, place),
+      h("blockquote", { className: "quote" }, quote),
+      linkRow(source, actions)));
+}
+
+export const kindTag = (source) => h("span", { className: "tag" }, nameOf("kinds", source.kind));
+
+export function audienceBadge(source) {
+  const internal = source.audience !== "customer";
+  return h("span", { className: internal ? "badge internal" : "badge" }, t(internal ? "badgeInternal" : "badgeCustomer"));
+}
+
+/** What can be sent on: open it, or copy its address. */
+export function linkRow(source, actions) {
+  if (!source.link || !safeAddress(source.link)) return null;
+  const copy = h("button", { type: "button", className: "plain", onclick: async () => {
+    flash(copy, t(await copyText(source.link) ? "copied" : "copyFailed"), actions);
+  } }, t("copyLink"));
+  return h("p", { className: "links" }, externalLink(source.link, t("openLink")), copy);
+}
+
+/** Where a quote stands, as a person would look it up: headings, then page, lines or time. */
+export function placeOf(location) {
+  const { heading = [], page = null, line_start: first = null, line_end: last = null, start_ms: start = null, end_ms: end = null } = location ?? {};
+  const parts = [];
+  if (heading.length) parts.push(heading.join(" › "));
+  if (page !== null) parts.push(t("page", { n: page }));
+  if (start !== null) parts.push(end === null ? clock(start) : `${clock(start)}–${clock(end)}`);
+  else if (first !== null) parts.push(last === null || last === first ? t("line", { n: first }) : t("lines", { a: first, b: last }));
+  return parts.join(" · ");
+}
+
+function clock(milliseconds) {
+  const seconds = Math.floor(milliseconds / 1000);
+  const two = (value) => String(value).padStart(2, "0");
+  const hours = Math.floor(seconds / 3600);
+  return `${hours ? `${hours}:` : ""}${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`;
+}
+
+function suggestionList(label, suggestions, actions) {
+  return h("section", { className: "suggestions" }, h("h3", { className: "label" }, label),
+    h("ul", {}, suggestions.map((question) =>
+      h("li", {}, h("button", { type: "button", className: "suggestion", onclick: () => actions.ask(question) }, question)))));
+}
+
+function refusalBox(turn, actions) {
+  const { reply } = turn;
+  const outOfScope = reply.refusal_reason === "out_of_scope";
+  return h("div", { className: "refusal" },
+    h("p", { className: "refusal-title" }, t(outOfScope ? "scopeTitle" : "refusedTitle")),
+    reply.answer && answerText(turn, reply.answer, reply.citations, actions),
+    !outOfScope && h("p", { className: "note" }, t("refusedNote")),
+    reply.suggestions?.length > 0 && suggestionList(t("tryInstead"), reply.suggestions, actions));
+}
+
+function stoppedNote(turn, actions) {
+  return h("p", { className: "note" }, t(turn.text ? "stopped" : "stoppedEmpty"), " ",
+    h("button", { type: "button", className: "plain", onclick: () => actions.retry(turn) }, t("askAgain")));
+}
+
+function failureBox(turn, actions) {
+  const { error } = turn;
+  return h("div", { className: "failure", role: "alert" },
+    h("p", { className: "failure-title" }, t("errorTitle")),
+    h("p", {}, failureText(error)),
+    error.kind === "unauthorized"
+      ? keyForm((key) => actions.saveKey(key, turn))
+      : h("button", { type: "button", className: "secondary", onclick: () => actions.retry(turn) }, t("retry")),
+    error.requestId && h("p", { className: "place" }, t("requestId", { id: error.requestId })));
+}
+
+/** What a person reads of an error of `api.js`. */
+export function failureText({ kind, message, retryAfter }) {
+  switch (kind) {
+    case "network": return t("errorNetwork");
+    case "broken": return t("errorBroken");
+    case "unauthorized": return t(hasKey() ? "badKey" : "errorUnauthorized");
+    case "forbidden": return t("errorForbidden");
+    case "notFound": return t("errorNotFound");
+    case "rate": return retryAfter ? t("errorRateIn", { n: retryAfter }) : t("errorRate");
+    case "invalid": return t("errorInvalid", { message });
+    default: return t("errorServer");
+  }
+}
+
+/** Asks for the access key. */
+export function keyForm(onSave) {
+  const input = h("input", { type: "password", autocomplete: "off", required: true, "aria-label": t("key"), placeholder: t("key") });
+  return h("form", { className: "key-form", onsubmit: (event) => {
+    event.preventDefault();
+    if (input.value.trim()) onSave(input.value.trim());
+  } }, input, h("button", { className: "secondary" }, t("saveKey")));
+}
