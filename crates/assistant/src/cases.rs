@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flightdeck_corpus::Document;
+use flightdeck_corpus::{Document, Profile};
 use flightdeck_retrieval::{Index, Passage, fold_text};
 
 use crate::draft::Draft;
@@ -50,8 +50,15 @@ fn matches<'a>(question: &Understanding, passages: &'a [Passage]) -> Vec<Match<'
             None => found.push(Match { document, score: passage.score / best, facets: Vec::new() }),
         }
     }
+    let profiles: Vec<&Profile> = found.iter().map(|case| &case.document.profile).collect();
+    // A label that most cases bear says little about which of them fits: it counts by its rarity, 0 to 1.
+    let n_cases = (profiles.len() as f32).max(2.0);
+    let rarity = |label: &str| {
+        let bearers = profiles.iter().filter(|profile| bears(profile, label)).count().max(1) as f32;
+        (1.0 + n_cases / bearers).ln() / (1.0 + n_cases).ln()
+    };
     for case in &mut found {
-        let (gain, facets) = facets(question, case.document);
+        let (gain, facets) = facets(question, case.document, &rarity);
         case.score += gain;
         case.facets = facets;
     }
@@ -60,19 +67,22 @@ fn matches<'a>(question: &Understanding, passages: &'a [Passage]) -> Vec<Match<'
 }
 
 /// How well a case's profile fits the question and the customer, and in what.
-fn facets(question: &Understanding, document: &Document) -> (f32, Vec<String>) {
+fn facets(question: &Understanding, document: &Document, rarity: &dyn Fn(&str) -> f32) -> (f32, Vec<String>) {
     let customer = &question.customer;
     let asked = fold_text(&question.text);
     let known = |value: &Option<String>| value.as_deref().map(fold_text).unwrap_or_default();
     let mut gain = 0.0;
     let mut names = Vec::new();
     let mut try_list = |values: &[String], theirs: &str, weight: f32| {
-        let hit = values.iter().find(|value| {
+        let hits = values.iter().filter(|value| {
             let value = fold_text(value);
             fits(&value, &asked) || (!theirs.is_empty() && (fits(&value, theirs) || fits(theirs, &value)))
         });
-        if let Some(hit) = hit {
-            gain += weight;
+        // The rarest label that fits is the closest one.
+        let rarest =
+            hits.map(|hit| (rarity(hit), hit)).reduce(|best, next| if next.0 > best.0 { next } else { best });
+        if let Some((rarity, hit)) = rarest {
+            gain += weight * rarity;
             names.push(hit.clone());
         }
     };
@@ -83,6 +93,12 @@ fn facets(question: &Understanding, document: &Document) -> (f32, Vec<String>) {
     try_list(document.profile.company_size.as_slice(), &known(&customer.company_size), SIZE);
     try_list(document.profile.region.as_slice(), &known(&customer.region), REGION);
     (gain, names)
+}
+
+/// Whether a profile bears the label in any of its lists.
+fn bears(profile: &Profile, label: &str) -> bool {
+    [&profile.industry, &profile.product, &profile.scenario].into_iter().flatten().any(|value| value == label)
+        || [&profile.company_size, &profile.region].into_iter().flatten().any(|value| value == label)
 }
 
 /// Whether `value` stands in `text`, or most of its pairs of characters do (`饮料厂` fits `茶饮料`).

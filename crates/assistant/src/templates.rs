@@ -30,7 +30,9 @@ pub(crate) fn compose(question: &Understanding, passages: &[Passage], index: &In
         let mut headings: Vec<String> = Vec::new();
         for chunk in index.chunks(&document.id) {
             for unit in units(document, chunk).into_iter().filter(|unit| unit.form == Form::Heading) {
-                if unit.words != document.title && !headings.contains(&unit.words) {
+                // The list is not cited, so it may hold no figures.
+                let has_figure = unit.words.bytes().any(|b| b.is_ascii_digit());
+                if !has_figure && unit.words != document.title && !headings.contains(&unit.words) {
                     headings.push(without_marks(&unit.words));
                 }
             }

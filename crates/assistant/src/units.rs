@@ -37,8 +37,10 @@ pub(crate) fn units_with(document: &Document, chunk: &Chunk, whole_chars: usize)
         return vec![Unit { span: answer, words, form: Form::Sentence }];
     }
     let mut units = Vec::new();
-    let mut header: Option<Vec<String>> =
-        chunk.table_header.as_ref().and_then(|h| document.text[h.clone()].lines().next()).map(cells);
+    let mut header: Option<Header> = chunk.table_header.as_ref().and_then(|span| {
+        let line = document.text[span.clone()].lines().next()?;
+        Some(Header { start: span.start, cells: cells(line) })
+    });
     let text = chunk.text(document);
     let mut line_start = chunk.span.start;
     let mut in_table = header.is_some();
@@ -53,13 +55,19 @@ pub(crate) fn units_with(document: &Document, chunk: &Chunk, whole_chars: usize)
             }
             let row = cells(trimmed);
             match &header {
-                Some(header) if in_table => units.push(Unit {
-                    span: trim(&document.text, at),
-                    words: row_words(header, &row),
-                    form: Form::Row,
-                }),
+                Some(header) if in_table => {
+                    // A figure in a column's name stands above the row; the quote then begins there.
+                    let has_figure = |cell: &String| cell.bytes().any(|b| b.is_ascii_digit());
+                    let from_header = header.cells.iter().skip(1).any(has_figure);
+                    let at = if from_header { header.start..at.end } else { at };
+                    units.push(Unit {
+                        span: trim(&document.text, at),
+                        words: row_words(&header.cells, &row),
+                        form: Form::Row,
+                    });
+                }
                 _ => {
-                    header = Some(row);
+                    header = Some(Header { start: at.start, cells: row });
                     // Tables rendered from spreadsheets have no separator line.
                     in_table = true;
                 }
@@ -71,6 +79,13 @@ pub(crate) fn units_with(document: &Document, chunk: &Chunk, whole_chars: usize)
         push_prose(document, at, whole_chars, &mut units);
     }
     units
+}
+
+/// The header of the table that is being read.
+struct Header {
+    /// Where its line starts in the document's text.
+    start: usize,
+    cells: Vec<String>,
 }
 
 fn push_prose(document: &Document, line: Range<usize>, whole_chars: usize, units: &mut Vec<Unit>) {
@@ -127,7 +142,9 @@ fn list_mark(line: &str) -> (usize, Form) {
 
 /// Markdown emphasis and code marks out; the words themselves stay as they are.
 fn plain(text: &str) -> String {
-    text.replace("**", "").replace('`', "").trim().to_owned()
+    let text = text.replace("**", "").replace('`', "");
+    // What joined the item to the next one in its list joins it to nothing in an answer.
+    text.trim().trim_end_matches(['；', ';', '，', '、']).to_owned()
 }
 
 fn is_separator(line: &str) -> bool {
@@ -229,4 +246,96 @@ pub(crate) struct Evidence {
     pub document: Arc<Document>,
     pub chunk: Arc<Chunk>,
     pub unit: Unit,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use flightdeck_corpus::{Audience, Kind, Profile, Status};
+
+    use super::*;
+
+    fn read(text: &str) -> (Document, Vec<Unit>) {
+        let document = Document {
+            id: "d".into(),
+            kind: Kind::Product,
+            title: "d".to_owned(),
+            path: "products/d.md".to_owned(),
+            audience: Audience::Customer,
+            status: Status::Published,
+            profile: Profile::default(),
+            tags: Vec::new(),
+            keywords: Vec::new(),
+            valid_from: None,
+            valid_until: None,
+            supersedes: Vec::new(),
+            owner: None,
+            link: None,
+            attributes: BTreeMap::new(),
+            fields: Vec::new(),
+            text: text.to_owned(),
+        };
+        let chunk = Chunk {
+            id: "d#1".into(),
+            document: document.id.clone(),
+            span: 0..text.len(),
+            table_header: None,
+            location: Location { line_start: Some(5), line_end: Some(20), ..Location::default() },
+        };
+        let units = units(&document, &chunk);
+        for unit in &units {
+            assert!(
+                document.text.get(unit.span.clone()).is_some_and(|quote| !quote.trim().is_empty()),
+                "{unit:?}"
+            );
+        }
+        (document, units)
+    }
+
+    fn words(text: &str) -> Vec<String> {
+        read(text).1.into_iter().filter(|unit| unit.form != Form::Heading).map(|unit| unit.words).collect()
+    }
+
+    #[test]
+    fn a_fact_sheet_row_reads_as_name_and_value() {
+        let table = "| 项目 | 参数 | 备注 |\n| --- | --- | --- |\n| 最高速度 | 300 瓶/分钟 | 500 mL 圆瓶 |\n| 精度 | ±0.5 mm | |\n";
+        assert_eq!(words(table), ["最高速度：300 瓶/分钟（500 mL 圆瓶）", "精度：±0.5 mm"]);
+    }
+
+    #[test]
+    fn a_comparison_row_names_its_columns() {
+        let table = "| 指标 | 改造前 | 改造后 |\n|---|---|---|\n| 换型 | 35 分钟 | 4 分钟 |\n";
+        assert_eq!(words(table), ["换型：改造前 35 分钟，改造后 4 分钟"]);
+    }
+
+    #[test]
+    fn a_figure_in_a_columns_name_is_part_of_the_quote() {
+        let (document, units) =
+            read("| 机型 | 12 期 | 24 期 |\n| --- | --- | --- |\n| LB-300S | 20,737 元 | 10,668 元 |\n");
+        assert!(document.text[units[0].span.clone()].contains("24 期"), "{units:?}");
+    }
+
+    #[test]
+    fn list_items_lose_their_marks_and_joints_and_sentences_stay_apart() {
+        assert_eq!(
+            words("- **算停机**：少 46 小时；\n2. 第二步\n\n一句话。第二句！\n"),
+            ["算停机：少 46 小时", "第二步", "一句话。", "第二句！"]
+        );
+    }
+
+    #[test]
+    fn a_units_lines_are_its_own() {
+        let (document, units) = read("# 标题\n\n第一句。\n\n- 项目一\n");
+        let chunk = Chunk {
+            id: "d#1".into(),
+            document: document.id.clone(),
+            span: 0..document.text.len(),
+            table_header: None,
+            location: Location { line_start: Some(5), line_end: Some(9), ..Location::default() },
+        };
+        let lines: Vec<_> =
+            units.iter().map(|unit| location(&document, &chunk, &unit.span).line_start).collect();
+        assert_eq!(lines, [Some(5), Some(7), Some(9)]);
+    }
 }

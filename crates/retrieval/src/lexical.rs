@@ -16,6 +16,7 @@ use tantivy::{DocId, Index, ReloadPolicy, Score, Searcher, SegmentOrdinal, Segme
 
 use crate::analysis::{Analyzer, Term, TermKind, is_stop_word};
 use crate::filter::Allowed;
+use crate::sealed::SealedDirectory;
 use crate::text::is_han;
 
 /// Terms are joined by spaces and cut there again; tantivy knows this tokenizer by itself.
@@ -131,7 +132,7 @@ pub(crate) struct Lexical {
 
 impl Lexical {
     pub fn open(dir: &Path, analyzer: &Analyzer, synonyms: &[Vec<String>]) -> tantivy::Result<Self> {
-        let index = Index::open(MmapDirectory::open(dir)?)?;
+        let index = Index::open(SealedDirectory::open(dir)?)?;
         let schema = index.schema();
         if schema != self::schema() {
             return Err(tantivy::TantivyError::SchemaError("written by another version".to_owned()));

@@ -14,6 +14,7 @@ mod highlight;
 mod index;
 mod lexical;
 mod query;
+mod sealed;
 mod spelling;
 mod store;
 mod text;
