@@ -228,14 +228,16 @@ pub(crate) fn location(document: &Document, chunk: &Chunk, span: &Range<usize>) 
     let mut location = chunk.location.clone();
     let is_line_based = document.fields.is_empty()
         && [".md", ".markdown", ".txt"].iter().any(|ending| document.path.to_lowercase().ends_with(ending));
-    if is_line_based
-        && let Some(first) = location.line_start
-        && span.start >= chunk.span.start
-    {
-        let before = document.text[chunk.span.start..span.start].matches('\n').count() as u32;
-        let inside = document.text[span.clone()].matches('\n').count() as u32;
-        location.line_start = Some(first + before);
-        location.line_end = Some(first + before + inside);
+    if is_line_based && let Some(first) = location.line_start {
+        let lines = |span: Range<usize>| document.text[span].matches('\n').count() as u32;
+        // A quote that takes in the header of a cut table begins above its chunk.
+        let start = if span.start >= chunk.span.start {
+            first + lines(chunk.span.start..span.start)
+        } else {
+            first.saturating_sub(lines(span.start..chunk.span.start)).max(1)
+        };
+        location.line_start = Some(start);
+        location.line_end = Some(start + lines(span.clone()));
     }
     location
 }
@@ -337,5 +339,22 @@ mod tests {
         let lines: Vec<_> =
             units.iter().map(|unit| location(&document, &chunk, &unit.span).line_start).collect();
         assert_eq!(lines, [Some(5), Some(7), Some(9)]);
+    }
+
+    #[test]
+    fn a_quote_that_begins_above_its_chunk_has_the_lines_it_begins_on() {
+        let (document, _) = read("| 机型 | 24 期 |\n| --- | --- |\n| A | 1 元 |\n| B | 2 元 |\n");
+        let row = document.text.find("| B").expect("the row is there");
+        let chunk = Chunk {
+            id: "d#2".into(),
+            document: document.id.clone(),
+            span: row..document.text.len(),
+            table_header: Some(0..row - "| A | 1 元 |\n".len()),
+            location: Location { line_start: Some(13), line_end: Some(13), ..Location::default() },
+        };
+        let unit = &units(&document, &chunk)[0];
+        assert_eq!(unit.span.start, 0, "{unit:?}");
+        let place = location(&document, &chunk, &unit.span);
+        assert_eq!((place.line_start, place.line_end), (Some(10), Some(13)));
     }
 }
