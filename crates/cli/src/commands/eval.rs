@@ -1,0 +1,142 @@
+//! `eval retrieval` and `eval answers`: question sets in, figures out.
+
+use std::fmt::Write as _;
+
+use flightdeck_assistant::Assistant;
+use flightdeck_eval::answers::{self, Figures};
+use flightdeck_eval::retrieval::{self, Report, Task};
+use flightdeck_eval::{bootstrap, read_passages, read_qrels, read_questions, read_topics, write_run};
+use flightdeck_retrieval::Mode;
+
+use crate::args::{EvalAnswersArgs, EvalRetrievalArgs};
+use crate::failure::Failure;
+use crate::language::Language;
+use crate::progress::UpdateBar;
+use crate::settings::Config;
+use crate::{Verdict, output, workbench};
+
+/// Below the data folder, so that `--data` holds all that the program writes.
+const CACHE: &str = "eval";
+
+/// Runs `eval retrieval`.
+///
+/// # Errors
+/// When a file does not fit, or the index of the set cannot be made.
+pub fn retrieval(config: &Config, args: &EvalRetrievalArgs) -> Result<Verdict, Failure> {
+    let (passages, topics) = (read_passages(&args.corpus)?, read_topics(&args.queries)?);
+    let qrels = read_qrels(&args.qrels)?;
+    let mode = Mode::from(args.mode);
+    let cache = config.data.join(CACHE);
+    let task = Task {
+        passages: &passages,
+        topics: &topics,
+        qrels: &qrels,
+        mode,
+        cache: &cache,
+        embedder: workbench::load_model(config)?,
+        settings: config.retrieval,
+        day: workbench::today(),
+    };
+    let bar = UpdateBar::new(config.language);
+    let report = retrieval::evaluate(&task, &|progress| bar.show(progress))?;
+    drop(bar);
+    if let Some(run) = &args.run {
+        let tag = format!("flightdeck-{}", mode_name(mode));
+        write_run(run, &report.rankings, &tag)?;
+    }
+    if args.output.json {
+        output::json(&report)?;
+    } else {
+        output::text(&retrieval_table(&report))?;
+    }
+    Ok(Verdict::Well)
+}
+
+fn mode_name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Hybrid => "hybrid",
+        Mode::Lexical => "lexical",
+        Mode::Vector => "vector",
+    }
+}
+
+fn retrieval_table(report: &Report) -> String {
+    let interval = bootstrap::mean_interval(&report.ndcg_of_queries);
+    let rows = [
+        ("mode", mode_name(report.mode).to_owned()),
+        ("nDCG@10", format!("{:.4}  (95 %: {:.4} … {:.4})", report.ndcg_at_10, interval.low, interval.high)),
+        ("MRR@10", format!("{:.4}", report.mrr_at_10)),
+        ("Recall@10", format!("{:.4}", report.recall_at_10)),
+        ("Recall@100", format!("{:.4}", report.recall_at_100)),
+        ("queries", report.queries.to_string()),
+        ("passages", format!("{} ({} embedded anew)", report.passages, report.embedded)),
+        ("query p50 / p99", format!("{:.1} / {:.1} ms", report.latency_ms.p50, report.latency_ms.p99)),
+        ("index", format!("{:.2} s", report.index_seconds)),
+    ];
+    output::table(&rows.map(|(name, value)| vec![name.to_owned(), value]))
+}
+
+/// Runs `eval answers`: status 1 when anything leaks.
+///
+/// # Errors
+/// When the questions do not fit the format or there is no index.
+pub fn answers(config: &Config, args: &EvalAnswersArgs) -> Result<Verdict, Failure> {
+    let questions = read_questions(&args.questions)?;
+    let (store, _) = workbench::open_for_asking(config)?;
+    let assistant = Assistant::new(store, None);
+    let bar = UpdateBar::new(config.language);
+    bar.count(questions.len(), "Asking", "提问");
+    let report = answers::evaluate(&assistant, &questions, workbench::today(), &|done| bar.done(done));
+    drop(bar);
+    if args.output.json {
+        output::json(&report)?;
+    } else {
+        output::text(&answers_table(&report, config.language))?;
+    }
+    Ok(if report.overall.leaks > 0 { Verdict::FoundWrong } else { Verdict::Well })
+}
+
+fn answers_table(report: &answers::Report, language: Language) -> String {
+    let header = [
+        language.pick("group", "分组"),
+        language.pick("questions", "问题"),
+        language.pick("first", "首条正确"),
+        language.pick("in three", "前三正确"),
+        language.pick("refusal", "应拒已拒"),
+        language.pick("false refusal", "误拒"),
+        language.pick("leaks", "泄露"),
+        language.pick("contains", "要点"),
+        language.pick("intent", "意图"),
+        language.pick("loose figures", "无据数字"),
+        language.pick("p50 / p99 ms", "p50 / p99 毫秒"),
+    ];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    rows.push(figures_row(language.pick("all", "全部"), &report.overall));
+    rows.extend(report.by_intent.iter().map(|(name, figures)| figures_row(name, figures)));
+    rows.extend(report.by_type.iter().map(|(name, figures)| figures_row(&format!("type {name}"), figures)));
+    let mut text = output::table(&rows);
+    for failure in &report.failures {
+        let _ = write!(text, "\n{}  {}\n    {}\n", failure.id, failure.question, failure.why.join("; "));
+        if !failure.cited.is_empty() {
+            let _ = writeln!(text, "    {} {}", language.pick("cited", "引用了"), failure.cited.join(", "));
+        }
+    }
+    text
+}
+
+fn figures_row(name: &str, figures: &Figures) -> Vec<String> {
+    let share = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| format!("{value:.3}"));
+    vec![
+        name.to_owned(),
+        format!("{} ({}+{})", figures.questions, figures.answerable, figures.unanswerable),
+        share(figures.source_first),
+        share(figures.source_in_three),
+        share(figures.refusal),
+        share(figures.false_refusal),
+        figures.leaks.to_string(),
+        share(figures.contains),
+        share(figures.intent),
+        figures.unsupported_figures.to_string(),
+        format!("{:.0} / {:.0}", figures.latency_ms.p50, figures.latency_ms.p99),
+    ]
+}

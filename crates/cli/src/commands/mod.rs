@@ -1,0 +1,14 @@
+//! One file a command; each gets the settings and its flags, prints, and says how it went.
+
+pub mod ask;
+pub mod bench_embed;
+pub mod bench_search;
+pub mod check;
+pub mod customers;
+pub mod eval;
+pub mod extract;
+pub mod index;
+pub mod keys;
+pub mod models;
+pub mod search;
+pub mod serve;

@@ -1,0 +1,458 @@
+//! Settings from four places, later ones winning: built-in defaults, `flightdeck.toml`, `FLIGHTDECK_*` variables,
+//! flags. They are validated once, here, and what follows sees a [`Config`] that is right.
+//!
+//! All places feed one flat table of `key = text, from where`, so that every key works the same in each of them and
+//! every complaint can name the key and where it came from.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use crate::failure::Failure;
+use crate::language::Language;
+use crate::locate;
+
+/// Looked for in the current folder where `--config` and `FLIGHTDECK_CONFIG` name nothing.
+pub const DEFAULT_FILE: &str = "flightdeck.toml";
+
+const DEFAULT_KNOWLEDGE: &str = "knowledge";
+const DEFAULT_DATA: &str = "data";
+const DEFAULT_MODEL: &str = "models/multilingual-e5-small";
+
+/// All keys; a dot is a table in the file and `_` in a variable's name.
+const KEYS: [&str; 16] = [
+    "knowledge",
+    "data",
+    "model",
+    "threads",
+    "listen",
+    "language",
+    "log",
+    "log_format",
+    "watch.poll_seconds",
+    "chunks.max_tokens",
+    "chunks.min_tokens",
+    "chunks.max_file_mb",
+    "search.dense_weight",
+    "search.depth",
+    "search.graph_from",
+    "search.scan_below_percent",
+];
+
+/// All settings, valid.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The knowledge folder.
+    pub knowledge: PathBuf,
+    /// The folder for all that the program writes.
+    pub data: PathBuf,
+    /// The folder of the embedding model.
+    pub model: PathBuf,
+    /// Threads for embedding.
+    pub threads: usize,
+    /// Where `serve` listens.
+    pub listen: SocketAddr,
+    /// Language of messages.
+    pub language: Language,
+    /// Filter of log events, in the syntax of `tracing`'s `EnvFilter`; `None` leaves it to the command.
+    pub log: Option<String>,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// How often the folder is looked at beside the system's own notices, in s.
+    pub poll_seconds: u64,
+    /// Reading and splitting.
+    pub corpus: flightdeck_corpus::Settings,
+    /// Fusion and vector search.
+    pub retrieval: flightdeck_retrieval::Settings,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people; coloured on a terminal.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Origin {
+    File(PathBuf),
+    Variable(String),
+    Flag(&'static str),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Variable(name) => write!(f, "the environment variable {name}"),
+            Self::Flag(name) => write!(f, "the flag {name}"),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Value {
+    text: String,
+    origin: Origin,
+}
+
+/// What the flags say; `None` where one was not given.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// `--config`
+    pub config: Option<PathBuf>,
+    /// `--knowledge`
+    pub knowledge: Option<PathBuf>,
+    /// `--data`
+    pub data: Option<PathBuf>,
+    /// `serve --listen`
+    pub listen: Option<String>,
+}
+
+/// Where the program runs; given in, so that tests need not change the process.
+pub struct Surroundings<'a> {
+    /// The environment variables.
+    pub variables: &'a BTreeMap<String, String>,
+    /// The current folder.
+    pub current_dir: &'a Path,
+    /// The program's own file, where the system tells.
+    pub executable: Option<&'a Path>,
+    /// Threads that run at the same time.
+    pub parallelism: usize,
+}
+
+impl Config {
+    /// Joins all places and validates.
+    ///
+    /// # Errors
+    /// A line that names the key, where its value came from, and what it should be.
+    pub fn gather(flags: &Flags, around: &Surroundings<'_>) -> Result<Self, Failure> {
+        let mut table: BTreeMap<&'static str, Value> = BTreeMap::new();
+        read_file(flags, around, &mut table)?;
+        read_variables(around, &mut table);
+        let path_text = |path: &PathBuf| path.to_string_lossy().into_owned();
+        for (key, name, text) in [
+            ("knowledge", "--knowledge", flags.knowledge.as_ref().map(path_text)),
+            ("data", "--data", flags.data.as_ref().map(path_text)),
+            ("listen", "--listen", flags.listen.clone()),
+        ] {
+            if let Some(text) = text {
+                table.insert(key, Value { text, origin: Origin::Flag(name) });
+            }
+        }
+        validate(&Table(table), around)
+    }
+}
+
+fn read_file(
+    flags: &Flags,
+    around: &Surroundings<'_>,
+    table: &mut BTreeMap<&'static str, Value>,
+) -> Result<(), Failure> {
+    let named = flags.config.clone().or_else(|| around.variables.get("FLIGHTDECK_CONFIG").map(PathBuf::from));
+    let must_exist = named.is_some();
+    let path = around.current_dir.join(named.unwrap_or_else(|| DEFAULT_FILE.into()));
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !must_exist => return Ok(()),
+        Err(error) => {
+            return Err(Failure::new(
+                format!("cannot read the settings {}: {error}; check --config", path.display()),
+                format!("无法读取设置文件 {}：{error}；请检查 --config", path.display()),
+            ));
+        }
+    };
+    let parsed: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+        let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
+        Failure::new(
+            format!("{} line {line}: {}; correct it", path.display(), error.message()),
+            format!("{} 第 {line} 行有错：{}；请修正", path.display(), error.message()),
+        )
+    })?;
+    let mut flat = BTreeMap::new();
+    flatten("", &parsed, &mut flat);
+    let folder = path.parent().unwrap_or(around.current_dir);
+    for (name, value) in flat {
+        let Some(key) = KEYS.into_iter().find(|key| *key == name) else {
+            return Err(Failure::new(
+                format!("{}: unknown setting `{name}`; the settings are {}", path.display(), KEYS.join(", ")),
+                format!("{}：没有名为 {name} 的设置；可用的有 {}", path.display(), KEYS.join("、")),
+            ));
+        };
+        let text = match value {
+            toml::Value::String(text) => text,
+            other => other.to_string(),
+        };
+        // A path in a file means the same wherever the program is started.
+        let is_path = matches!(key, "knowledge" | "data" | "model");
+        let text = if is_path { folder.join(text).to_string_lossy().into_owned() } else { text };
+        table.insert(key, Value { text, origin: Origin::File(path.clone()) });
+    }
+    Ok(())
+}
+
+fn flatten(prefix: &str, table: &toml::Table, flat: &mut BTreeMap<String, toml::Value>) {
+    for (name, value) in table {
+        let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+        match value {
+            toml::Value::Table(inner) => flatten(&key, inner, flat),
+            other => {
+                flat.insert(key, other.clone());
+            }
+        }
+    }
+}
+
+fn read_variables(around: &Surroundings<'_>, table: &mut BTreeMap<&'static str, Value>) {
+    for key in KEYS {
+        let name = variable_name(key);
+        if let Some(text) = around.variables.get(&name).filter(|text| !text.is_empty()) {
+            table.insert(key, Value { text: text.clone(), origin: Origin::Variable(name) });
+        }
+    }
+}
+
+fn variable_name(key: &str) -> String {
+    format!("FLIGHTDECK_{}", key.replace('.', "_").to_uppercase())
+}
+
+struct Table(BTreeMap<&'static str, Value>);
+
+impl Table {
+    /// The key's value, or `default`; `wanted` says in both languages what the value should be.
+    fn get<T: FromStr>(
+        &self,
+        key: &'static str,
+        default: T,
+        fits: impl Fn(&T) -> bool,
+        wanted: (&str, &str),
+    ) -> Result<T, Failure> {
+        let Some(value) = self.0.get(key) else { return Ok(default) };
+        match value.text.trim().parse() {
+            Ok(parsed) if fits(&parsed) => Ok(parsed),
+            _ => Err(Failure::new(
+                format!("`{key}` is \"{}\" (from {}), but must be {}", value.text, value.origin, wanted.0),
+                format!("设置 {key} 的值“{}”无效（来自 {}），应为{}", value.text, value.origin, wanted.1),
+            )),
+        }
+    }
+
+    fn path(&self, key: &'static str, around: &Surroundings<'_>) -> Option<PathBuf> {
+        self.0.get(key).map(|value| around.current_dir.join(&value.text))
+    }
+}
+
+fn validate(table: &Table, around: &Surroundings<'_>) -> Result<Config, Failure> {
+    let chunks = flightdeck_corpus::Settings::default();
+    let retrieval = flightdeck_retrieval::Settings::default();
+    let find = |name: &str| locate::beside_program(name, around.current_dir, around.executable);
+
+    let max_chunk_tokens = table.get(
+        "chunks.max_tokens",
+        chunks.max_chunk_tokens,
+        |n| (32..=8192).contains(n),
+        ("a whole number from 32 to 8192", " 32 到 8192 的整数"),
+    )?;
+    let config = Config {
+        knowledge: table.path("knowledge", around).unwrap_or_else(|| find(DEFAULT_KNOWLEDGE)),
+        data: table.path("data", around).unwrap_or_else(|| around.current_dir.join(DEFAULT_DATA)),
+        model: table.path("model", around).unwrap_or_else(|| find(DEFAULT_MODEL)),
+        threads: table.get(
+            "threads",
+            around.parallelism,
+            |n| (1..=1024).contains(n),
+            ("a whole number from 1 to 1024", " 1 到 1024 的整数"),
+        )?,
+        listen: table.get(
+            "listen",
+            SocketAddr::from(([127, 0, 0, 1], 8080)),
+            |_| true,
+            ("an address with a port, e.g. 127.0.0.1:8080", "带端口的地址，例如 127.0.0.1:8080"),
+        )?,
+        language: table
+            .get("language", LanguageSetting::Auto, |_| true, ("one of auto, zh, en", " auto、zh、en 之一"))?
+            .settle(around),
+        log: Some(table.get(
+            "log",
+            String::new(),
+            |filter: &String| tracing_subscriber::EnvFilter::try_new(filter).is_ok(),
+            (
+                "a filter such as info or flightdeck_retrieval=debug",
+                "日志过滤条件，例如 info 或 flightdeck_retrieval=debug",
+            ),
+        )?)
+        .filter(|filter| !filter.is_empty()),
+        log_format: table.get("log_format", LogFormat::Text, |_| true, ("text or json", " text 或 json"))?,
+        poll_seconds: table.get(
+            "watch.poll_seconds",
+            2,
+            |n| (1..=3600).contains(n),
+            ("a whole number from 1 to 3600", " 1 到 3600 的整数"),
+        )?,
+        corpus: flightdeck_corpus::Settings {
+            max_chunk_tokens,
+            min_chunk_tokens: table.get(
+                "chunks.min_tokens",
+                chunks.min_chunk_tokens.min(max_chunk_tokens / 2),
+                |n| *n <= max_chunk_tokens / 2,
+                (
+                    "a whole number of at most half of chunks.max_tokens",
+                    "不超过 chunks.max_tokens 一半的整数",
+                ),
+            )?,
+            max_file_bytes: table.get(
+                "chunks.max_file_mb",
+                chunks.max_file_bytes >> 20,
+                |n| (1..=1024).contains(n),
+                ("a whole number from 1 to 1024", " 1 到 1024 的整数"),
+            )? << 20,
+        },
+        retrieval: flightdeck_retrieval::Settings {
+            fusion: flightdeck_retrieval::FusionSettings {
+                dense_weight: table.get(
+                    "search.dense_weight",
+                    retrieval.fusion.dense_weight,
+                    |w| (0.0..=1.0).contains(w),
+                    ("a number from 0 to 1", " 0 到 1 的数"),
+                )?,
+                depth: table.get(
+                    "search.depth",
+                    retrieval.fusion.depth,
+                    |n| (10..=1000).contains(n),
+                    ("a whole number from 10 to 1000", " 10 到 1000 的整数"),
+                )?,
+            },
+            vectors: flightdeck_retrieval::VectorSettings {
+                graph_from: table.get(
+                    "search.graph_from",
+                    retrieval.vectors.graph_from,
+                    |_| true,
+                    ("a whole number", "整数"),
+                )?,
+                scan_below_percent: table.get(
+                    "search.scan_below_percent",
+                    retrieval.vectors.scan_below_percent,
+                    |n| *n <= 100,
+                    ("a whole number from 0 to 100", " 0 到 100 的整数"),
+                )?,
+            },
+        },
+    };
+    Ok(config)
+}
+
+#[derive(Clone, Copy)]
+enum LanguageSetting {
+    Auto,
+    Fixed(Language),
+}
+
+impl LanguageSetting {
+    fn settle(self, around: &Surroundings<'_>) -> Language {
+        match self {
+            Self::Fixed(language) => language,
+            Self::Auto => Language::from_locale(|name| around.variables.get(name).cloned()),
+        }
+    }
+}
+
+impl FromStr for LanguageSetting {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "zh" => Ok(Self::Fixed(Language::Chinese)),
+            "en" => Ok(Self::Fixed(Language::English)),
+            _ => Err(()),
+        }
+    }
+}
+
+impl FromStr for LogFormat {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gather(dir: &Path, flags: &Flags, variables: &[(&str, &str)]) -> Result<Config, Failure> {
+        let variables = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let around =
+            Surroundings { variables: &variables, current_dir: dir, executable: None, parallelism: 2 };
+        Config::gather(flags, &around)
+    }
+
+    fn folder(toml: Option<&str>) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().expect("a temporary folder can be made");
+        if let Some(toml) = toml {
+            std::fs::write(dir.path().join(DEFAULT_FILE), toml).expect("the folder is writable");
+        }
+        dir
+    }
+
+    #[test]
+    fn later_places_win() {
+        let dir = folder(Some("knowledge = \"from-file\"\nthreads = 3\n[search]\ndense_weight = 0.25\n"));
+        let config = gather(dir.path(), &Flags::default(), &[]).expect("the file is right");
+        assert_eq!(config.knowledge, dir.path().join("from-file"));
+        assert_eq!((config.threads, config.retrieval.fusion.dense_weight), (3, 0.25));
+
+        let variables = [("FLIGHTDECK_KNOWLEDGE", "from-env"), ("FLIGHTDECK_SEARCH_DENSE_WEIGHT", "0.75")];
+        let config = gather(dir.path(), &Flags::default(), &variables).expect("the variables are right");
+        assert_eq!(config.knowledge, dir.path().join("from-env"));
+        assert_eq!((config.threads, config.retrieval.fusion.dense_weight), (3, 0.75));
+
+        let flags = Flags { knowledge: Some("/from/flag".into()), ..Flags::default() };
+        let config = gather(dir.path(), &flags, &variables).expect("the flags are right");
+        assert_eq!(config.knowledge, PathBuf::from("/from/flag"));
+    }
+
+    #[test]
+    fn without_any_the_defaults_are_the_contract_s() {
+        let dir = folder(None);
+        let config = gather(dir.path(), &Flags::default(), &[]).expect("the defaults are right");
+        assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+        assert_eq!(config.knowledge, dir.path().join("knowledge"));
+        assert_eq!(config.data, dir.path().join("data"));
+        assert_eq!(config.corpus, flightdeck_corpus::Settings::default());
+        assert_eq!(config.retrieval, flightdeck_retrieval::Settings::default());
+    }
+
+    #[test]
+    fn a_complaint_names_the_key_and_where_it_came_from() {
+        let complaint = |toml: Option<&str>, flags: Flags, variables: &[(&str, &str)]| {
+            let dir = folder(toml);
+            let failure = gather(dir.path(), &flags, variables).expect_err("the value is wrong");
+            failure.text(Language::English).to_owned()
+        };
+        let text = complaint(None, Flags::default(), &[("FLIGHTDECK_SEARCH_DENSE_WEIGHT", "2")]);
+        assert!(text.contains("`search.dense_weight` is \"2\""), "{text}");
+        assert!(text.contains("FLIGHTDECK_SEARCH_DENSE_WEIGHT") && text.contains("0 to 1"), "{text}");
+        let text = complaint(Some("threads = 0"), Flags::default(), &[]);
+        assert!(text.contains("`threads`") && text.contains("flightdeck.toml"), "{text}");
+        let text = complaint(None, Flags { listen: Some("8080".into()), ..Flags::default() }, &[]);
+        assert!(text.contains("--listen") && text.contains("127.0.0.1:8080"), "{text}");
+        let text = complaint(Some("[search]\nweight = 1"), Flags::default(), &[]);
+        assert!(text.contains("unknown setting `search.weight`"), "{text}");
+        let text = complaint(Some("\nthreads = = 1"), Flags::default(), &[]);
+        assert!(text.contains("line 2"), "{text}");
+        let text = complaint(None, Flags { config: Some("none.toml".into()), ..Flags::default() }, &[]);
+        assert!(text.contains("none.toml") && text.contains("--config"), "{text}");
+    }
+}

@@ -1,0 +1,99 @@
+//! What most commands need before they can start: the model, the reader, the index.
+
+use std::sync::Arc;
+
+use flightdeck_corpus::Reader;
+use flightdeck_models::Embedder;
+use flightdeck_retrieval::{Access, Index, RetrievalError, Store};
+use jiff::civil::Date;
+
+use crate::failure::Failure;
+use crate::output;
+use crate::progress::UpdateBar;
+use crate::settings::Config;
+
+/// The day that validity is judged by: today, where the computer stands.
+pub fn today() -> Date {
+    jiff::Zoned::now().date()
+}
+
+/// Loads the configured model.
+///
+/// # Errors
+/// When a file of it is missing or damaged.
+pub fn load_model(config: &Config) -> Result<Arc<dyn Embedder>, Failure> {
+    Ok(flightdeck_models::load(&config.model, config.threads)?)
+}
+
+/// A reader of the knowledge folder.
+pub fn reader(config: &Config) -> Reader {
+    Reader::new(&config.knowledge, config.corpus.clone())
+}
+
+/// Opens the index of the data folder, and tells the person when what lay there cannot be used.
+///
+/// # Errors
+/// When another process writes or the folder cannot be made or opened.
+pub fn open_store(
+    config: &Config,
+    access: Access,
+    embedder: Arc<dyn Embedder>,
+) -> Result<Store, RetrievalError> {
+    let store = Store::open_with(&config.data, access, embedder, config.retrieval)?;
+    if let Some(damage) = store.damage() {
+        let lead = config.language.pick(
+            "the index on disk cannot be used and is made anew from the knowledge folder",
+            "磁盘上的索引无法使用，将根据知识文件夹重新建立",
+        );
+        output::note(&format!("{lead}: {damage}"));
+    }
+    Ok(store)
+}
+
+/// An index to ask, brought up to date where that is possible; the store keeps it open.
+///
+/// Asking must not fail because somebody else is just updating or the data folder is read-only: then what is there
+/// answers, and a line says so.
+///
+/// # Errors
+/// When there is no index and none can be made.
+pub fn open_for_asking(config: &Config) -> Result<(Arc<Store>, Arc<Index>), Failure> {
+    let embedder = load_model(config)?;
+    let mut reader = reader(config);
+    let reading = Store::open_with(&config.data, Access::Read, embedder.clone(), config.retrieval)?;
+    if reading.is_up_to_date(&reader)? {
+        return with_index(reading);
+    }
+    let updated = open_store(config, Access::Write, embedder).and_then(|store| {
+        let note = match store.current() {
+            None => config.language.pick("no index yet: making one", "还没有索引，正在建立"),
+            Some(_) => config.language.pick(
+                "the knowledge folder has changed: updating the index",
+                "知识文件夹有变化，正在更新索引",
+            ),
+        };
+        output::note(note);
+        let bar = UpdateBar::new(config.language);
+        store.update(&mut reader, false, &|progress| bar.show(progress))?;
+        Ok(store)
+    });
+    match updated {
+        Ok(store) => with_index(store),
+        Err(error @ (RetrievalError::Locked(_) | RetrievalError::Io { .. }))
+            if reading.current().is_some() =>
+        {
+            let lead = config.language.pick(
+                "answering from an older index, which cannot be updated now",
+                "索引暂时无法更新，用现有的旧索引回答",
+            );
+            output::note(&format!("{lead}: {error}"));
+            with_index(reading)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn with_index(store: Store) -> Result<(Arc<Store>, Arc<Index>), Failure> {
+    let index = store.current().ok_or(flightdeck_assistant::AssistantError::NoIndex)?;
+    Ok((Arc::new(store), index))
+}
