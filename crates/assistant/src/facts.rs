@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use flightdeck_corpus::{Document, Kind};
-use flightdeck_retrieval::{Index, Passage, fold_text};
+use flightdeck_corpus::{Chunk, Document, Kind};
+use flightdeck_retrieval::{Index, Passage, fold_text, is_han};
 
 use crate::draft::Draft;
-use crate::question::Understanding;
-use crate::units::{Evidence, Form, units};
+use crate::question::{Language, Understanding, models};
+use crate::units::{Evidence, Form, units_with};
 
 /// Passages that are read for an answer.
 const PASSAGES: usize = 6;
@@ -18,6 +18,12 @@ const UNITS: usize = 4;
 const UNITS_OF_ONE: usize = 2;
 /// Documents that are heard, where so many speak to the question.
 const DOCUMENTS: usize = 3;
+/// What a unit of 200 characters or more loses against a short one that says the same.
+const LENGTH_COST: f32 = 0.12;
+/// What the passages of the asked model's own sheet stand at, of the best passage's score, wherever they were found.
+const OWN_SHEET: f32 = 0.95;
+/// From this share of the question's meaning on, another's question is the same one.
+const SAME_QUESTION: f32 = 0.5;
 /// A unit is taken when its score is at least this share of the best one's,
 const CLOSE: f32 = 0.62;
 /// and heard as another document's voice from this share on.
@@ -35,8 +41,7 @@ struct Scored {
 
 /// Writes the answer to a question of fact.
 pub(crate) fn compose(question: &Understanding, passages: &[Passage], index: &Index, draft: &mut Draft) {
-    let best = passages.first().map_or(0.0, |passage| passage.score);
-    let read: Vec<&Passage> = passages.iter().take(PASSAGES).filter(|p| p.score >= 0.4 * best).collect();
+    let read = sources(question, passages, index);
     let candidates = score(question, &read, index);
     let chosen = choose(question, &read, candidates);
     let n_chosen = chosen.len();
@@ -48,7 +53,9 @@ pub(crate) fn compose(question: &Understanding, passages: &[Passage], index: &In
         if i > 0 && n_chosen > 2 {
             draft.frame("- ");
         }
-        let label = label(&scored.evidence);
+        let title_terms = index.terms(&scored.evidence.document.title);
+        let is_same_question = i == 0 && question.coverage(&title_terms) >= SAME_QUESTION;
+        let label = label(&scored.evidence, is_same_question);
         if !label.is_empty() {
             draft.frame(&label);
         }
@@ -56,17 +63,69 @@ pub(crate) fn compose(question: &Understanding, passages: &[Passage], index: &In
     }
 }
 
-fn score(question: &Understanding, read: &[&Passage], index: &Index) -> Vec<Scored> {
-    let best = read.first().map_or(1.0, |passage| passage.score.max(f32::EPSILON));
-    let mut scored = Vec::new();
-    for (passage_idx, passage) in read.iter().enumerate() {
+/// A chunk that is read for an answer.
+struct Source<'a> {
+    document: &'a Arc<Document>,
+    chunk: &'a Arc<Chunk>,
+    /// Score of its passage as a share of the best one's.
+    standing: f32,
+    is_replaced: bool,
+}
+
+/// The best passages, and all of the sheet of the one model that is asked about: its table may stand far down the
+/// list, because a table says little in words.
+fn sources<'a>(question: &Understanding, passages: &'a [Passage], index: &'a Index) -> Vec<Source<'a>> {
+    let best = passages.first().map_or(1.0, |passage| passage.score.max(f32::EPSILON));
+    let near = passages.iter().take(PASSAGES).filter(|passage| passage.score >= 0.4 * best);
+    let mut sources: Vec<Source<'a>> = near
+        .map(|passage| Source {
+            document: &passage.document,
+            chunk: &passage.chunk,
+            standing: passage.score / best,
+            is_replaced: passage.superseded_by.is_some(),
+        })
+        .collect();
+    let [model] = question.models.as_slice() else { return sources };
+    let sheet = passages.iter().find(|passage| {
         let document = &passage.document;
+        document.kind == Kind::Product
+            && passage.superseded_by.is_none()
+            && document.title.chars().any(is_han) == (question.language == Language::Chinese)
+            && models(&fold_text(&document.title)) == [model.as_str()]
+    });
+    if let Some(sheet) = sheet {
+        for chunk in index.chunks(&sheet.document.id) {
+            if !sources.iter().any(|source| source.chunk.id == chunk.id) {
+                sources.push(Source {
+                    document: &sheet.document,
+                    chunk,
+                    standing: OWN_SHEET,
+                    is_replaced: false,
+                });
+            }
+        }
+    }
+    sources
+}
+
+/// What reps say aloud is quoted by the paragraph; half a quotation helps nobody.
+fn whole_chars(kind: Kind) -> usize {
+    if matches!(kind, Kind::Objection | Kind::Competitor) { 220 } else { 0 }
+}
+
+fn score(question: &Understanding, read: &[Source<'_>], index: &Index) -> Vec<Scored> {
+    let mut scored = Vec::new();
+    for (passage_idx, source) in read.iter().enumerate() {
+        let document = source.document;
         let context =
-            index.terms(&format!("{}\n{}", document.title, passage.chunk.location.heading.join("\n")));
+            index.terms(&format!("{}\n{}", document.title, source.chunk.location.heading.join("\n")));
         let mut heading_terms = context;
-        for unit in units(document, &passage.chunk) {
+        for unit in units_with(document, source.chunk, whole_chars(document.kind)) {
             if unit.form == Form::Heading {
                 heading_terms.extend(index.terms(&unit.words));
+                continue;
+            }
+            if unit.words == document.title {
                 continue;
             }
             let terms = index.terms(&unit.words);
@@ -75,17 +134,26 @@ fn score(question: &Understanding, read: &[&Passage], index: &Index) -> Vec<Scor
                 .iter()
                 .map(|word| {
                     let own = word.stands_in(&terms);
-                    word.rarity * own.max(CONTEXT_WEIGHT * word.stands_in(&heading_terms))
+                    // What a sheet says of its product it need not repeat in every row.
+                    let is_model = question.models.contains(&word.text);
+                    let context = if is_model { 1.0 } else { CONTEXT_WEIGHT };
+                    word.rarity * own.max(context * word.stands_in(&heading_terms))
                 })
                 .sum();
             let total: f32 = question.words.iter().map(|word| word.rarity).sum::<f32>().max(f32::EPSILON);
             let has_figure = unit.words.bytes().any(|b| b.is_ascii_digit());
-            let figure = if question.wants_figure && has_figure { 0.15 } else { 0.0 };
+            // A row of a table is a figure with its name; in prose the figure may belong to something else.
+            let figure = match (question.wants_figure && has_figure, unit.form) {
+                (true, Form::Row) => 0.3,
+                (true, _) => 0.15,
+                (false, _) => 0.0,
+            };
             let length = unit.words.chars().count();
             // A lead-in (`弱点三条：`) says nothing without what follows it.
             let stub = if length < 6 || unit.words.ends_with(['：', ':']) { 0.35 } else { 0.0 };
-            let score = meaning / total + figure - stub + 0.6 * passage.score / best;
-            let evidence = Evidence { document: document.clone(), chunk: passage.chunk.clone(), unit };
+            let long = LENGTH_COST * (length as f32 / 200.0).min(1.0);
+            let score = meaning / total + figure - stub - long + 0.6 * source.standing;
+            let evidence = Evidence { document: document.clone(), chunk: source.chunk.clone(), unit };
             scored.push(Scored { evidence, score, passage: passage_idx, terms });
         }
     }
@@ -94,7 +162,7 @@ fn score(question: &Understanding, read: &[&Passage], index: &Index) -> Vec<Scor
 
 /// The best units: the document of the best one leads, near-repetitions are left out, and where several documents
 /// speak to the question at least three of them are heard, so that a rep sees whether they agree.
-fn choose(question: &Understanding, read: &[&Passage], mut candidates: Vec<Scored>) -> Vec<Scored> {
+fn choose(question: &Understanding, read: &[Source<'_>], mut candidates: Vec<Scored>) -> Vec<Scored> {
     candidates.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.passage.cmp(&b.passage)));
     let best = candidates.first().map_or(0.0, |scored| scored.score);
     let wanted = if question.models.len() > 1 { UNITS + 2 } else { UNITS };
@@ -103,7 +171,7 @@ fn choose(question: &Understanding, read: &[&Passage], mut candidates: Vec<Score
     for candidate in candidates {
         let of_one = chosen.iter().filter(|c| c.passage == candidate.passage).count();
         let repeats = chosen.iter().any(|c| overlap(&c.terms, &candidate.terms) > 0.7);
-        let is_old = read[candidate.passage].superseded_by.is_some() && !chosen.is_empty();
+        let is_old = read[candidate.passage].is_replaced && !chosen.is_empty();
         if is_old || repeats {
             continue;
         }
@@ -123,8 +191,11 @@ fn choose(question: &Understanding, read: &[&Passage], mut candidates: Vec<Score
             chosen.push(candidate);
         }
     }
-    let Some(lead) = chosen.first().map(|scored| scored.passage) else { return chosen };
-    chosen.sort_by_key(|scored| (scored.passage != lead, scored.passage, scored.evidence.unit.span.start));
+    // The best unit leads; what else its passage says follows in its order, then the other passages.
+    if let Some((lead, others)) = chosen.split_first_mut() {
+        others
+            .sort_by_key(|unit| (unit.passage != lead.passage, unit.passage, unit.evidence.unit.span.start));
+    }
     chosen
 }
 
@@ -134,8 +205,13 @@ fn overlap(a: &HashSet<String>, b: &HashSet<String>) -> f32 {
     if smaller == 0 { 0.0 } else { a.intersection(b).count() as f32 / smaller as f32 }
 }
 
-/// What a table row needs to be understood alone: the product or the document it is about.
-pub(crate) fn label(evidence: &Evidence) -> String {
+/// What a unit needs to be understood alone: a table row the product or document it is about, an answer to another
+/// question that question.
+fn label(evidence: &Evidence, is_same_question: bool) -> String {
+    let is_answer = evidence.document.field("answer").is_some();
+    if is_answer && !is_same_question && evidence.document.title.chars().count() <= 40 {
+        return format!("「{}」", crate::draft::without_marks(&evidence.document.title));
+    }
     if evidence.unit.form != Form::Row {
         return String::new();
     }

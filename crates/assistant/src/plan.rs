@@ -1,11 +1,11 @@
 //! Retrieval fitted to the intent: which kinds may answer, which are favoured, and what is searched for.
 
 use flightdeck_corpus::{Audience, Kind};
-use flightdeck_retrieval::{Filters, Index, Mode, Passage, Query, RetrievalError};
+use flightdeck_retrieval::{Filters, Index, Mode, Passage, Query, RetrievalError, fold_text, is_han};
 use jiff::civil::Date;
 
 use crate::answer::Intent;
-use crate::question::Understanding;
+use crate::question::{Language, Understanding};
 use crate::support::speaks_of;
 
 /// How many passages are looked at before the intent has its say.
@@ -51,7 +51,7 @@ fn plan(intent: Intent) -> Plan {
             favour: &[
                 (Product, 1.12),
                 (Faq, 1.06),
-                (Objection, 0.8),
+                (Objection, 0.7),
                 (Template, 0.75),
                 (Video, 0.75),
                 (Competitor, 0.8),
@@ -64,7 +64,7 @@ fn plan(intent: Intent) -> Plan {
             favour: &[
                 (Service, 1.12),
                 (Faq, 1.06),
-                (Objection, 0.8),
+                (Objection, 0.7),
                 (Template, 0.75),
                 (Video, 0.75),
                 (Competitor, 0.8),
@@ -101,7 +101,7 @@ pub(crate) fn retrieve(
         let kind = passage.document.kind;
         let favour =
             plan.favour.iter().find(|(favoured, _)| *favoured == kind).map_or(1.0, |(_, factor)| *factor);
-        passage.score *= favour * model_factor(question, passage);
+        passage.score *= favour * model_factor(question, passage) * language_factor(question, passage);
     }
     passages.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.chunk.id.cmp(&b.chunk.id)));
     for (i, passage) in passages.iter_mut().enumerate() {
@@ -110,22 +110,36 @@ pub(crate) fn retrieve(
     Ok(passages)
 }
 
+/// Of several models named a passage should speak of all: what compares them stands before what is about one.
 fn model_factor(question: &Understanding, passage: &Passage) -> f32 {
     if question.models.is_empty() {
         return 1.0;
     }
     let document = &passage.document;
-    let named_by_document = question.models.iter().any(|model| {
-        let names =
-            |text: &str| flightdeck_retrieval::fold_text(text).replace(['-', ' '], "").contains(model);
-        names(&document.title) || document.profile.product.iter().any(|product| names(product))
-    });
-    if named_by_document {
-        OWN_MODEL_FACTOR
-    } else if question.models.iter().any(|model| speaks_of(passage, model)) {
-        1.0
-    } else {
+    let names = |text: &str, model: &str| fold_text(text).replace(['-', ' '], "").contains(model);
+    let is_named = |model: &String| {
+        names(&document.title, model) || document.profile.product.iter().any(|product| names(product, model))
+    };
+    let n_named = question.models.iter().filter(|model| is_named(model)).count();
+    let n_spoken = question.models.iter().filter(|model| speaks_of(passage, model)).count();
+    if n_spoken == 0 {
         OTHER_MODEL_FACTOR
+    } else if n_named == question.models.len()
+        || n_spoken == question.models.len() && question.models.len() > 1
+    {
+        OWN_MODEL_FACTOR
+    } else {
+        1.0
+    }
+}
+
+/// A reader of Chinese is better served by a Chinese source of the same fact, a reader of English by an English one.
+fn language_factor(question: &Understanding, passage: &Passage) -> f32 {
+    let is_chinese = passage.document.title.chars().any(is_han);
+    match (question.language, is_chinese) {
+        (Language::Chinese, false) => 0.85,
+        (Language::English, false) => 1.1,
+        _ => 1.0,
     }
 }
 

@@ -1,8 +1,9 @@
-//! Whether the passages support an answer: one number from 0 to 1, from three signs.
+//! Whether the passages support an answer: one number from 0 to 1, from a few signs.
 //!
-//! How near the best passage is (cosine), how much of the question's meaning stands in one passage (coverage), and
-//! how much is carried by words that stand nowhere in the knowledge. The weights are those of a logistic function
-//! fitted on one half of the sample questions; `docs/answers.md` has the table for the other half.
+//! How near the best passage is, how much of the question's meaning stands in one passage, how much is carried by
+//! words that stand elsewhere or nowhere in the knowledge. The weights are those of a logistic function fitted to
+//! the sample questions by `cargo run --release -p flightdeck-eval --example fit_support`, which also prints what
+//! they are worth on questions that the fit did not see; `docs/measurements.md` has the table.
 
 use std::collections::HashSet;
 

@@ -144,7 +144,7 @@ fn list_mark(line: &str) -> (usize, Form) {
 fn plain(text: &str) -> String {
     let text = text.replace("**", "").replace('`', "");
     // What joined the item to the next one in its list joins it to nothing in an answer.
-    text.trim().trim_end_matches(['；', ';', '，', '、']).to_owned()
+    text.trim().trim_start_matches(['—', '–']).trim_end_matches(['；', ';', '，', '、']).trim().to_owned()
 }
 
 fn is_separator(line: &str) -> bool {

@@ -231,7 +231,9 @@ impl Index {
     /// # Errors
     /// When the model fails.
     pub fn exact_neighbours(&self, query: &Query) -> Result<Vec<(Arc<Chunk>, f32)>, RetrievalError> {
-        let embedding = self.embedder.embed_query(&query.text)?;
+        // The same vector as the search's own, or the two could not be compared.
+        let asked = Query { mode: Mode::Vector, ..query.clone() };
+        let Some(embedding) = self.question(&asked)?.embedding else { return Ok(Vec::new()) };
         let hits = self.dense.scan(&embedding, &self.allowed(query), query.top_k);
         Ok(hits.into_iter().map(|(chunk, score)| (self.chunks[chunk as usize].clone(), score)).collect())
     }
