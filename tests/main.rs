@@ -12,6 +12,7 @@ mod kill;
 mod layers;
 mod malformed;
 mod promises;
+mod rep;
 mod support;
 mod trouble;
 mod watching;

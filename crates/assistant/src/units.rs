@@ -252,32 +252,12 @@ pub(crate) struct Evidence {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use flightdeck_corpus::{Audience, Kind, Profile, Status};
+    use flightdeck_corpus::Kind;
 
     use super::*;
 
     fn read(text: &str) -> (Document, Vec<Unit>) {
-        let document = Document {
-            id: "d".into(),
-            kind: Kind::Product,
-            title: "d".to_owned(),
-            path: "products/d.md".to_owned(),
-            audience: Audience::Customer,
-            status: Status::Published,
-            profile: Profile::default(),
-            tags: Vec::new(),
-            keywords: Vec::new(),
-            valid_from: None,
-            valid_until: None,
-            supersedes: Vec::new(),
-            owner: None,
-            link: None,
-            attributes: BTreeMap::new(),
-            fields: Vec::new(),
-            text: text.to_owned(),
-        };
+        let document = Document::new("d", Kind::Product, "d", "products/d.md", text);
         let chunk = Chunk {
             id: "d#1".into(),
             document: document.id.clone(),

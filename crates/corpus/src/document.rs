@@ -224,6 +224,29 @@ pub struct Document {
 }
 
 impl Document {
+    /// A published document with nothing but its text; internal, as everything is that nobody marked.
+    pub fn new(id: &str, kind: Kind, title: &str, path: &str, text: &str) -> Self {
+        Self {
+            id: id.into(),
+            kind,
+            title: title.to_owned(),
+            path: path.to_owned(),
+            audience: Audience::default(),
+            status: Status::default(),
+            profile: Profile::default(),
+            tags: Vec::new(),
+            keywords: Vec::new(),
+            valid_from: None,
+            valid_until: None,
+            supersedes: Vec::new(),
+            owner: None,
+            link: None,
+            attributes: BTreeMap::new(),
+            fields: Vec::new(),
+            text: text.to_owned(),
+        }
+    }
+
     /// Whether it is served on `day`: published, begun and not past its last day.
     pub fn is_served_on(&self, day: Date) -> bool {
         self.status == Status::Published

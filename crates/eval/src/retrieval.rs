@@ -8,9 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flightdeck_corpus::{
-    Audience, Chunk, ChunkId, Corpus, Document, DocumentId, Kind, Location, Profile, Status,
-};
+use flightdeck_corpus::{Audience, Chunk, ChunkId, Corpus, Document, DocumentId, Kind, Location};
 use flightdeck_models::Embedder;
 use flightdeck_retrieval::{Access, Filters, Index, Mode, Progress, Query, Settings, Store};
 use jiff::civil::Date;
@@ -196,30 +194,13 @@ fn corpus_of(passages: &[Passage]) -> Corpus {
         let id = DocumentId::from(passage.id.as_str());
         corpus.chunks.push(Chunk {
             id: ChunkId::from(format!("{id}#1").as_str()),
-            document: id.clone(),
+            document: id,
             span: 0..passage.text.len(),
             table_header: None,
             location: Location::default(),
         });
-        corpus.documents.push(Document {
-            path: passage.id.clone(),
-            id,
-            kind: Kind::Company,
-            title: passage.title.clone(),
-            audience: Audience::Customer,
-            status: Status::Published,
-            profile: Profile::default(),
-            tags: Vec::new(),
-            keywords: Vec::new(),
-            valid_from: None,
-            valid_until: None,
-            supersedes: Vec::new(),
-            owner: None,
-            link: None,
-            attributes: std::collections::BTreeMap::new(),
-            fields: Vec::new(),
-            text: passage.text.clone(),
-        });
+        let document = Document::new(&passage.id, Kind::Company, &passage.title, &passage.id, &passage.text);
+        corpus.documents.push(Document { audience: Audience::Customer, ..document });
     }
     corpus
 }

@@ -1,8 +1,8 @@
 //! `bench search`: latency, throughput, recall, size and load time of the index.
 //!
 //! Either over the knowledge folder with the configured model, or over made-up passages with made-up vectors, which
-//! measures the index alone and at any size. Recall compares the vector search as configured with the same search
-//! by exact scan; where the set is so small that the scan is what is configured, the two are one.
+//! measures the index alone and at any size. Recall compares the vector search as configured with an exact scan; where
+//! the set is so small that the scan is what is configured, the two are one.
 
 mod synthetic;
 
@@ -15,9 +15,7 @@ use std::time::Instant;
 use flightdeck_corpus::Audience;
 use flightdeck_eval::Latency;
 use flightdeck_models::Embedder;
-use flightdeck_retrieval::{
-    Access, Filters, Index, Mode, Query, RetrievalError, Settings, Store, VectorSettings,
-};
+use flightdeck_retrieval::{Access, Filters, Index, Mode, Query, RetrievalError, Store};
 use serde::Serialize;
 
 use super::bench_embed::peak_mb;
@@ -97,24 +95,8 @@ fn over_knowledge(config: &Config) -> Result<Report, Failure> {
         .filter(|title| !title.trim().is_empty() && seen.insert(title.clone()))
         .take(MOST_QUERIES)
         .collect();
-    let exact = if index.summary().chunks >= config.retrieval.vectors.graph_from {
-        let scratch = Scratch::new(&config.data, "exact")?;
-        // The vectors are known already; only the index round them is made again.
-        copy_folder(&config.data.join("embeddings"), &scratch.path().join("embeddings"))?;
-        let twin = Store::open_with(
-            scratch.path(),
-            Access::Write,
-            store.embedder().clone(),
-            scanning(config.retrieval),
-        )?;
-        let bar = UpdateBar::new(config.language);
-        twin.update(&mut workbench::reader(config), false, &|progress| bar.show(progress))?;
-        twin.current()
-    } else {
-        None
-    };
     let setup = Setup { source: "knowledge", data: &config.data, build_seconds: None, queries };
-    measure(config, &setup, &index, exact.as_deref(), store.embedder())
+    measure(config, &setup, &index, store.embedder())
 }
 
 fn over_synthetic(config: &Config, n: usize) -> Result<Report, Failure> {
@@ -127,23 +109,9 @@ fn over_synthetic(config: &Config, n: usize) -> Result<Report, Failure> {
     store.publish(&made.corpus, &|progress| bar.show(progress))?;
     let build_seconds = Some(started.elapsed().as_secs_f64());
     let index = store.current().ok_or(flightdeck_assistant::AssistantError::NoIndex)?;
-    let exact = if n >= config.retrieval.vectors.graph_from {
-        let exact_scratch = Scratch::new(&config.data, &format!("synthetic-{n}-exact"))?;
-        let settings = scanning(config.retrieval);
-        let twin = Store::open_with(exact_scratch.path(), Access::Write, embedder.clone(), settings)?;
-        twin.publish(&made.corpus, &|progress| bar.show(progress))?;
-        twin.current()
-    } else {
-        None
-    };
     drop(bar);
     let setup = Setup { source: "synthetic", data: scratch.path(), build_seconds, queries: made.queries };
-    measure(config, &setup, &index, exact.as_deref(), &embedder)
-}
-
-/// The same settings with the vector search always by scan.
-fn scanning(settings: Settings) -> Settings {
-    Settings { vectors: VectorSettings { graph_from: usize::MAX, ..settings.vectors }, ..settings }
+    measure(config, &setup, &index, &embedder)
 }
 
 struct Setup<'a> {
@@ -157,7 +125,6 @@ fn measure(
     config: &Config,
     setup: &Setup<'_>,
     index: &Index,
-    exact: Option<&Index>,
     embedder: &Arc<dyn Embedder>,
 ) -> Result<Report, Failure> {
     if setup.queries.is_empty() {
@@ -172,10 +139,6 @@ fn measure(
     // Longer by one blank, so that a remembered question vector does not flatter the hybrid figure.
     let fresh: Vec<String> = setup.queries.iter().map(|query| format!("{query} ")).collect();
     let hybrid_ms = latency_of(index, &fresh, Mode::Hybrid)?;
-    let recall_at_10 = match exact {
-        None => 1.0,
-        Some(exact) => recall(index, exact, &setup.queries)?,
-    };
     let started = Instant::now();
     drop(Store::open_with(setup.data, Access::Read, embedder.clone(), config.retrieval)?);
     let load_seconds = started.elapsed().as_secs_f64();
@@ -191,7 +154,7 @@ fn measure(
         hybrid_ms,
         throughput_per_second: throughput(index, &setup.queries, config.threads)?,
         threads: config.threads,
-        recall_at_10,
+        recall_at_10: recall(index, &setup.queries)?,
         index_bytes: folder_bytes(&setup.data.join("index").join(&summary.generation)),
         load_seconds,
         build_seconds: setup.build_seconds,
@@ -223,16 +186,19 @@ fn latency_of(index: &Index, queries: &[String], mode: Mode) -> Result<Latency, 
     Ok(Latency::of(&took))
 }
 
-fn recall(index: &Index, exact: &Index, queries: &[String]) -> Result<f64, RetrievalError> {
+fn recall(index: &Index, queries: &[String]) -> Result<f64, RetrievalError> {
     let mut found = 0;
     let mut wanted = 0;
+    // A search moves replaced documents back on purpose; what it puts in their place is no miss.
+    let replaced = index.replaced(Audience::Internal, workbench::today());
     for text in queries {
         let query = query(text, Mode::Vector);
-        let nearest = exact.search(&query)?;
+        let mut nearest = index.exact_neighbours(&query)?;
+        nearest.retain(|(chunk, _)| !replaced.contains(&chunk.document));
         let ids: HashSet<_> =
             index.search(&query)?.into_iter().map(|passage| passage.chunk.id.clone()).collect();
         wanted += nearest.len();
-        found += nearest.iter().filter(|passage| ids.contains(&passage.chunk.id)).count();
+        found += nearest.iter().filter(|(chunk, _)| ids.contains(&chunk.id)).count();
     }
     Ok(found as f64 / wanted.max(1) as f64)
 }
@@ -270,20 +236,6 @@ fn folder_bytes(folder: &Path) -> u64 {
             if path.is_dir() { folder_bytes(&path) } else { entry.metadata().map_or(0, |file| file.len()) }
         })
         .sum()
-}
-
-fn copy_folder(from: &Path, to: &Path) -> Result<(), Failure> {
-    let copy = || -> std::io::Result<()> {
-        std::fs::create_dir_all(to)?;
-        for entry in std::fs::read_dir(from)? {
-            let entry = entry?;
-            if entry.path().is_file() {
-                std::fs::copy(entry.path(), to.join(entry.file_name()))?;
-            }
-        }
-        Ok(())
-    };
-    copy().map_err(|error| Failure::unreadable(from, &error))
 }
 
 /// A folder under the data folder that is gone when the benchmark ends.

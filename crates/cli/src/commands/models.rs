@@ -10,6 +10,9 @@ use crate::failure::Failure;
 use crate::settings::Config;
 use crate::{Verdict, output};
 
+/// Where imported models lie in the data folder.
+const IMPORTED: &str = "models";
+
 #[derive(Serialize)]
 struct Entry {
     name: String,
@@ -22,14 +25,19 @@ struct Entry {
     problem: Option<String>,
 }
 
-/// Runs `models list`: every model beside the configured one, its files checked against its manifest. Status 1 when
-/// one of them does not fit.
+/// Runs `models list`: every model beside the configured one and every imported one, its files checked against its
+/// manifest. Status 1 when one of them does not fit.
 ///
 /// # Errors
 /// When the folder of models cannot be listed.
 pub fn list(config: &Config, args: JsonArgs) -> Result<Verdict, Failure> {
     let folder = config.model.parent().unwrap_or(&config.model);
-    let entries: Vec<Entry> = flightdeck_models::list(folder)?
+    let mut found = flightdeck_models::list(folder)?;
+    let imported = config.data.join(IMPORTED);
+    if imported != folder && imported.is_dir() {
+        found.extend(flightdeck_models::list(&imported)?);
+    }
+    let entries: Vec<Entry> = found
         .into_iter()
         .map(|(path, manifest)| {
             let checked = manifest.and_then(|_| flightdeck_models::verify(&path));
@@ -59,7 +67,13 @@ pub fn list(config: &Config, args: JsonArgs) -> Result<Verdict, Failure> {
                     (None, false) => config.language.pick("ready", "可用").to_owned(),
                 };
                 let size = entry.dimension.map(|n| format!("{n}-d")).unwrap_or_default();
-                vec![entry.name.clone(), size, entry.licence.clone().unwrap_or_default(), state]
+                vec![
+                    entry.name.clone(),
+                    size,
+                    entry.licence.clone().unwrap_or_default(),
+                    state,
+                    entry.path.clone(),
+                ]
             })
             .collect();
         output::text(&output::table(&rows))?;
@@ -92,7 +106,7 @@ pub fn pull(name: &str) -> Result<Verdict, Failure> {
 /// When the file is not what it should be or the folder cannot be written.
 pub fn import(config: &Config, file: &Path) -> Result<Verdict, Failure> {
     let name = config.model.file_name().unwrap_or_else(|| "multilingual-e5-small".as_ref());
-    let out_dir = config.data.join("models").join(name);
+    let out_dir = config.data.join(IMPORTED).join(name);
     let options = ImportOptions {
         made_with: format!(
             "flightdeck models import {}",

@@ -200,36 +200,18 @@ fn judge_secrets(question: &Question, answer: &Answer, day: Date, judgement: &mu
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     use flightdeck_assistant::{Citation, Intent, RefusalReason, Signs};
-    use flightdeck_corpus::{Document, DocumentId, Kind, Location, Profile, Status};
+    use flightdeck_corpus::{Document, Kind, Location};
 
     use super::*;
 
     const DAY: Date = jiff::civil::date(2026, 11, 23);
 
     fn document(id: &str, audience: Audience, text: &str) -> Arc<Document> {
-        Arc::new(Document {
-            id: DocumentId::from(id),
-            kind: Kind::Product,
-            title: format!("{id} 的产品单"),
-            path: format!("products/{id}.md"),
-            audience,
-            status: Status::Published,
-            profile: Profile::default(),
-            tags: Vec::new(),
-            keywords: Vec::new(),
-            valid_from: None,
-            valid_until: None,
-            supersedes: Vec::new(),
-            owner: None,
-            link: None,
-            attributes: BTreeMap::new(),
-            fields: Vec::new(),
-            text: text.to_owned(),
-        })
+        let (title, path) = (format!("{id} 的产品单"), format!("products/{id}.md"));
+        Arc::new(Document { audience, ..Document::new(id, Kind::Product, &title, &path, text) })
     }
 
     fn answer(text: &str, sources: &[(&str, Audience, &str)]) -> Answer {

@@ -4,12 +4,10 @@
 //! Words are two-character strings; every topic prefers some of them, common words follow a Zipf-like law. The
 //! vector of a text is the sum of its words' fixed random vectors, so texts that share words are near.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use flightdeck_corpus::{
-    Audience, Chunk, ChunkId, Corpus, Document, DocumentId, Kind, Location, Profile, Status,
-};
+use flightdeck_corpus::{Audience, Chunk, ChunkId, Corpus, Document, DocumentId, Kind, Location};
 use flightdeck_models::{Embedder, ModelError};
 
 const DIMENSION: usize = 384;
@@ -69,12 +67,12 @@ pub fn make(n: usize, n_queries: usize) -> Made {
             }
             queries.push(query);
         }
-        add(&mut corpus, number, chosen.join(" "));
+        add(&mut corpus, number, &chosen.join(" "));
     }
     Made { corpus, queries }
 }
 
-fn add(corpus: &mut Corpus, number: usize, text: String) {
+fn add(corpus: &mut Corpus, number: usize, text: &str) {
     let id = DocumentId::from(format!("p{number}").as_str());
     corpus.chunks.push(Chunk {
         id: ChunkId::from(format!("{id}#1").as_str()),
@@ -83,25 +81,8 @@ fn add(corpus: &mut Corpus, number: usize, text: String) {
         table_header: None,
         location: Location::default(),
     });
-    corpus.documents.push(Document {
-        path: format!("{id}.txt"),
-        id,
-        kind: Kind::Company,
-        title: String::new(),
-        audience: Audience::Customer,
-        status: Status::Published,
-        profile: Profile::default(),
-        tags: Vec::new(),
-        keywords: Vec::new(),
-        valid_from: None,
-        valid_until: None,
-        supersedes: Vec::new(),
-        owner: None,
-        link: None,
-        attributes: BTreeMap::new(),
-        fields: Vec::new(),
-        text,
-    });
+    let document = Document::new(&id.0, Kind::Company, "", &format!("{id}.txt"), text);
+    corpus.documents.push(Document { audience: Audience::Customer, ..document });
 }
 
 /// The model of the made-up texts: no neural network, so that the index is all that is measured.
