@@ -172,7 +172,11 @@ fn choose(question: &Understanding, read: &[Source<'_>], mut candidates: Vec<Sco
         let of_one = chosen.iter().filter(|c| c.passage == candidate.passage).count();
         let repeats = chosen.iter().any(|c| overlap(&c.terms, &candidate.terms) > 0.7);
         let is_old = read[candidate.passage].is_replaced && !chosen.is_empty();
-        if is_old || repeats {
+        // A sentence in English under a Chinese answer adds nothing that its neighbours do not say.
+        let is_foreign = question.language == Language::Chinese
+            && !chosen.is_empty()
+            && !candidate.evidence.document.title.chars().any(is_han);
+        if is_old || repeats || is_foreign {
             continue;
         }
         if chosen.len() < wanted && of_one < UNITS_OF_ONE && candidate.score >= CLOSE * best {
