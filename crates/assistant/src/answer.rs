@@ -25,6 +25,24 @@ pub enum Intent {
 }
 
 impl Intent {
+    /// All intents, in the contract's order.
+    pub const ALL: [Self; 9] = [
+        Self::FindCases,
+        Self::HandleObjection,
+        Self::RecommendVideos,
+        Self::FindTemplate,
+        Self::CustomerBrief,
+        Self::CompareCompetitor,
+        Self::ProductQuestion,
+        Self::ServiceQuestion,
+        Self::Other,
+    ];
+
+    /// The intent that the contract calls so.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|intent| intent.name() == name)
+    }
+
     /// The contract's name.
     pub fn name(self) -> &'static str {
         match self {

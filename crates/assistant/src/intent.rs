@@ -3,541 +3,42 @@
 //! A table of cues, each with a weight: reps ask in a few fixed ways, and a table can be read, argued with and
 //! tested. Where no cue speaks, the kinds of the passages that were found decide (see [`by_evidence`]).
 
-use flightdeck_corpus::{Document, Kind};
+use std::sync::LazyLock;
+
+use flightdeck_corpus::{Audience, Document, Kind};
 use flightdeck_retrieval::fold_text;
 
 use crate::answer::Intent;
 
 /// What a competitor's name in the question says for a comparison, and a customer's for a brief.
-const COMPETITOR_NAMED: f32 = 2.3;
+const COMPETITOR_NAMED: f32 = 3.2;
 const CUSTOMER_NAMED: f32 = 1.2;
 
 /// A phrase that speaks for an intent when it stands in the folded question.
 struct Cue {
     intent: Intent,
     weight: f32,
-    phrases: &'static [&'static str],
+    phrases: Vec<String>,
 }
 
-const CUES: &[Cue] = &[
-    Cue {
-        intent: Intent::FindCases,
-        weight: 3.0,
-        phrases: &[
-            "案例",
-            "成功经验",
-            "标杆",
-            "样板客户",
-            "同行都",
-            "同行业的客户",
-            "类似的客户",
-            "类似客户",
-            "做过类似",
-            "给谁做过",
-            "做过吗",
-            "有用你们",
-            "有没有先",
-            "哪个客户",
-            "哪些客户",
-            "看案例",
-            "reference",
-            "做过哪些客户",
-            "谁用过",
-            "哪些厂用",
-            "哪家用",
-            "有没有客户",
-            "服务过哪些",
-            "合作过",
-            "case study",
-            "case studies",
-            "success stor",
-            "reference customer",
-            "references",
-            "similar customer",
-            "who else uses",
-            "customer story",
-            "同行用",
-            "同行有",
-            "做过哪",
-            "用得好的",
-            "参考客户",
-            "做过类似",
-            "老客户",
-            "样板",
-        ],
-    },
-    Cue {
-        intent: Intent::RecommendVideos,
-        weight: 3.5,
-        phrases: &[
-            "视频",
-            "录像",
-            "短片",
-            "抖音",
-            "视频号",
-            "b站",
-            "播放量",
-            "完播",
-            "video",
-            "clip",
-            "影片",
-            "视屏",
-            "短片",
-            "录像",
-            "教程",
-            "片子",
-            "footage",
-        ],
-    },
-    Cue {
-        intent: Intent::FindTemplate,
-        weight: 3.0,
-        phrases: &[
-            "模板",
-            "范本",
-            "样本文件",
-            "方案书",
-            "报价单",
-            "邮件怎么写",
-            "写封邮件",
-            "写一封",
-            "议程",
-            "清单表",
-            "验收表",
-            "纪要",
-            "话术模板",
-            "套用",
-            "template",
-            "draft email",
-            "proposal format",
-            "quotation form",
-            "checklist",
-            "格式文件",
-            "怎么写",
-            "写个",
-            "起草",
-            "agenda",
-            "minutes",
-            "样本",
-            "表格",
-            "email to",
-            "检查表",
-            "模版",
-            "第一句",
-            "能抄",
-            "打勾",
-            "直接改改",
-            "改改就",
-        ],
-    },
-    Cue {
-        intent: Intent::HandleObjection,
-        weight: 2.6,
-        phrases: &[
-            "怎么回",
-            "怎么说",
-            "怎么答",
-            "如何回",
-            "如何应对",
-            "怎么应对",
-            "怎么劝",
-            "怎么接",
-            "怎么破",
-            "咋回",
-            "咋说",
-            "说服",
-            "打消",
-            "太贵",
-            "嫌贵",
-            "价格高",
-            "贵了",
-            "再考虑",
-            "考虑考虑",
-            "没预算",
-            "有供应商",
-            "不信任",
-            "压价",
-            "砍价",
-            "how do i respond",
-            "how to respond",
-            "what should i say",
-            "too expensive",
-            "objection",
-            "push back",
-            "pushes back",
-            "think it over",
-            "already have a supplier",
-            "no budget",
-            "客户嫌",
-            "客户担心",
-            "客户怕",
-            "客户觉得",
-            "客户不想",
-            "客户非要",
-            "顾虑",
-            "how should i answer",
-            "how do i answer",
-            "怎么聊",
-            "怎么讲",
-            "怎么谈",
-            "怎么辩",
-            "怎么撬",
-            "怎么解释",
-            "咋办",
-            "咋整",
-            "再砍",
-            "要砍",
-            "嫌咱",
-            "嫌我们",
-            "人家嫌",
-            "对方嫌",
-            "没影",
-            "怎么留",
-            "how should i respond",
-            "how do i handle",
-            "what do i say",
-            "too high",
-            "not switch",
-            "ask his boss",
-            "凭啥",
-            "凭什么买",
-            "不放心",
-            "被绑死",
-            "不想动",
-            "不想换",
-            "话术",
-        ],
-    },
-    Cue {
-        intent: Intent::HandleObjection,
-        weight: 0.8,
-        phrases: &[
-            "客户说",
-            "客户问",
-            "对方说",
-            "老板说",
-            "采购说",
-            "customer says",
-            "client says",
-            "客户讲",
-            "他说",
-        ],
-    },
-    Cue {
-        intent: Intent::CompareCompetitor,
-        weight: 2.4,
-        phrases: &[
-            "竞品",
-            "竞争对手",
-            "对手",
-            "友商",
-            "别家",
-            "别人家",
-            "战卡",
-            "比我们",
-            "跟我们比",
-            "和我们比",
-            "我们比",
-            "competitor",
-            "battle card",
-            "battlecard",
-            " vs ",
-            "versus",
-            "against us",
-            "compared with",
-            "丢单",
-            "赢单",
-            "compares us",
-            "key differences",
-        ],
-    },
-    Cue {
-        intent: Intent::CustomerBrief,
-        weight: 3.0,
-        phrases: &[
-            "是做什么的",
-            "是干什么的",
-            "什么来头",
-            "客户背景",
-            "客户情况",
-            "什么情况",
-            "客户简介",
-            "拜访前",
-            "见面前",
-            "准备什么",
-            "要准备",
-            "之前问过",
-            "聊过什么",
-            "发过什么",
-            "customer brief",
-            "background of",
-            "who is this customer",
-            "what do we know about",
-            "什么公司",
-            "干啥的",
-            "跟进到",
-            "了解多少",
-            "简报",
-            "梳理",
-            "客户的情况",
-            "情况说一下",
-            "情况整理",
-            "谈判记录",
-            "跟到哪",
-            "进展怎",
-            "进展如何",
-            "要接手",
-            "去之前",
-            "拜访",
-            "之前跟我们",
-            "都跟我们谈",
-            "谁在跟",
-            "最在意",
-            "brief on",
-            "give me a brief",
-        ],
-    },
-    Cue {
-        intent: Intent::ServiceQuestion,
-        weight: 1.6,
-        phrases: &[
-            "保修",
-            "质保",
-            "售后",
-            "维修",
-            "上门",
-            "安装",
-            "调试",
-            "培训",
-            "交期",
-            "交货",
-            "发货",
-            "多久能到",
-            "到货",
-            "备件",
-            "配件",
-            "易损件",
-            "保养",
-            "维护",
-            "响应",
-            "热线",
-            "以旧换新",
-            "旧机",
-            "试用",
-            "试机",
-            "样机",
-            "租赁",
-            "融资",
-            "分期",
-            "延保",
-            "付款",
-            "预付",
-            "退货",
-            "退换",
-            "验收",
-            "投诉",
-            "坏了",
-            "故障",
-            "远程诊断",
-            "网点",
-            "warranty",
-            "delivery",
-            "lead time",
-            "install",
-            "training",
-            "spare part",
-            "maintenance",
-            "after-sales",
-            "trade-in",
-            "lease",
-            "leasing",
-            "payment",
-            "trial",
-            "repair",
-            "commission",
-            "hotline",
-            "service",
-            "工程师",
-            "现场",
-            "质保期",
-            "换新",
-            "保固",
-            "加急",
-            "发票",
-            "税点",
-            "开票",
-            "承兑",
-            "押金",
-            "寄样",
-            "打样",
-            "拆装",
-            "搬迁",
-            "月供",
-            "按月付",
-            "首付",
-            "以旧",
-            "能抵",
-            "叉车",
-            "卸货",
-            "现货",
-            "吊装",
-            "合同",
-            "定金",
-            "尾款",
-            "账期",
-            "服务站",
-            "趴窝",
-            "fob",
-            "cif",
-            "invoice",
-            "deposit",
-            "refund",
-            "谁教",
-            "新人",
-            "下单",
-            "怎么收",
-        ],
-    },
-    Cue {
-        intent: Intent::ProductQuestion,
-        weight: 1.4,
-        phrases: &[
-            "参数",
-            "速度",
-            "精度",
-            "产能",
-            "多快",
-            "功率",
-            "电压",
-            "尺寸",
-            "重量",
-            "占地",
-            "多重",
-            "型号",
-            "规格",
-            "材质",
-            "价格",
-            "多少钱",
-            "报价",
-            "面价",
-            "底价",
-            "噪音",
-            "噪声",
-            "气压",
-            "耗气",
-            "换型",
-            "接口",
-            "协议",
-            "兼容",
-            "适合",
-            "选型",
-            "哪款",
-            "哪个型号",
-            "区别",
-            "能不能贴",
-            "能贴",
-            "能装",
-            "能灌",
-            "支持",
-            "配置",
-            "选配",
-            "标配",
-            "speed",
-            "accuracy",
-            "capacity",
-            "power",
-            "voltage",
-            "price",
-            "spec",
-            "model",
-            "dimension",
-            "weight",
-            "compatible",
-            "footprint",
-            "noise",
-            "贴标机",
-            "灌装机",
-            "包装机",
-            "封箱",
-            "开箱",
-            "旋盖",
-            "码垛",
-            "热收缩",
-            "linkcloud",
-            "quickchange",
-            "视觉检测",
-            "瓶",
-            "袋",
-            "膜",
-            "标签",
-            "machine",
-            "label",
-            "端口",
-            "modbus",
-            "opc",
-            "plc",
-            "cip",
-            "防护",
-            "ip54",
-            "ip65",
-            "误剔",
-            "检出",
-            "机械手",
-            "承重",
-            "色标",
-            "切刀",
-            "抓手",
-            "空开",
-            "电机",
-            "产量",
-            "能转",
-            "多少箱",
-            "per hour",
-            "per minute",
-            "explosion",
-            "hmi",
-            "折旧",
-            "寿命",
-            "起皱",
-            "鼓包",
-            "噪",
-            "分贝",
-            "数据",
-            "配方",
-            "mes",
-            "程序",
-            "密码",
-        ],
-    },
-    Cue {
-        intent: Intent::Other,
-        weight: 1.5,
-        phrases: &[
-            "公司",
-            "成立",
-            "员工",
-            "专利",
-            "证书",
-            "资质",
-            "展会",
-            "总部",
-            "地址",
-            "销售额",
-            "iso",
-            "founded",
-            "headquarter",
-            "employees",
-            "patent",
-            "certificate",
-            "exhibition",
-            "提成",
-            "佣金",
-            "奖金",
-            "报销",
-            "厂房",
-        ],
-    },
-];
+static CUES: LazyLock<Vec<Cue>> = LazyLock::new(|| parse(include_str!("../data/cues.txt")));
+
+/// Reads the table; a line that is not as the table's head says is a mistake of this program, found by its tests.
+fn parse(table: &'static str) -> Vec<Cue> {
+    let mut cues: Vec<Cue> = Vec::new();
+    for line in table.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty()) {
+        if let Some(phrases) = line.strip_prefix("    ") {
+            let cue = cues.last_mut().expect("the table starts with an intent");
+            cue.phrases.extend(phrases.split('|').map(|phrase| phrase.trim().replace('_', " ")));
+        } else {
+            let (name, weight) = line.split_once(' ').expect("an intent has a weight");
+            let intent = Intent::from_name(name).expect("the table names intents of the contract");
+            let weight = weight.trim().parse().expect("a weight is a number");
+            cues.push(Cue { intent, weight, phrases: Vec::new() });
+        }
+    }
+    cues
+}
 
 /// Names that decide what a question is about, read off an index once.
 pub(crate) struct Names {
@@ -548,15 +49,17 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    /// Reads the names off the documents: a competitor's from the titles of battle cards, a customer's from the
+    /// Reads the names off the documents: a competitor's from the titles of internal comparisons, a customer's from the
     /// titles of cases and the customer column of the Q&A history.
     pub fn of<'d>(documents: impl Iterator<Item = &'d Document>) -> Self {
         let (mut competitors, mut customers) = (Vec::new(), Vec::new());
         for document in documents {
             let title = fold_text(&document.title);
             match document.kind {
-                Kind::Competitor => competitors.extend(lead_name(&title)),
-                Kind::Case => customers.extend(lead_name(&title)),
+                Kind::Competitor if document.audience == Audience::Internal => {
+                    competitors.extend(title.split(SEPARATORS).filter_map(name_in));
+                }
+                Kind::Case => customers.extend(title.split(SEPARATORS).next().and_then(name_in)),
                 Kind::Qa => customers.extend(
                     document
                         .field("customer")
@@ -584,11 +87,13 @@ impl Names {
     }
 }
 
-/// The name that a title starts with: what stands before the first mark, bracket or space, without the words that
-/// every firm has in its name, when it is short enough to be one.
-fn lead_name(title: &str) -> Option<String> {
-    let lead = title.split(['：', ':', '（', '(', ' ', '|', '-', '—', '，', ',', '·']).next()?.trim();
-    let mut name = lead;
+/// What parts the names in a title.
+const SEPARATORS: [char; 17] =
+    ['：', ':', '（', '）', '(', ')', ' ', '|', '—', '，', ',', '·', '、', '/', '&', '“', '”'];
+
+/// The name that a part of a title is, without the words that every firm has in its name.
+fn name_in(part: &str) -> Option<String> {
+    let mut name = part.trim();
     for word in ["机械", "自动化", "智能", "公司", "集团", "有限公司", "食品", "客户"] {
         name = name.strip_suffix(word).filter(|rest| rest.chars().count() >= 2).unwrap_or(name);
     }
@@ -596,17 +101,27 @@ fn lead_name(title: &str) -> Option<String> {
 }
 
 fn is_name(name: &str) -> bool {
-    const COMMON: [&str; 8] = ["竞品", "对比", "如何", "怎样", "怎么", "赢单", "丢单", "总览"];
+    const COMMON: [&str; 16] = [
+        "竞品", "对比", "如何", "怎样", "怎么", "赢单", "丢单", "总览", "战卡", "内部", "更新", "复盘",
+        "一览", "半年", "贴标", "会议",
+    ];
     let length = name.chars().count();
-    (2..=10).contains(&length) && !COMMON.iter().any(|word| name.contains(word)) && !name.starts_with('某')
+    let is_short_latin = name.is_ascii() && length < 4;
+    (2..=10).contains(&length)
+        && !is_short_latin
+        && !name.bytes().any(|b| b.is_ascii_digit())
+        && !COMMON.iter().any(|word| name.contains(word))
+        // A kind of machine is no firm.
+        && !name.ends_with('机')
+        && !name.starts_with('某')
 }
 
 /// Scores by intent; several cues of one entry count a little more than one.
 pub(crate) fn by_words(question: &str, names: &Names) -> Option<(Intent, f32)> {
     let question = format!(" {} ", fold_text(question));
     let mut scores: Vec<(Intent, f32)> = Vec::new();
-    for cue in CUES {
-        let n_hits = cue.phrases.iter().filter(|phrase| question.contains(*phrase)).count();
+    for cue in CUES.iter() {
+        let n_hits = cue.phrases.iter().filter(|phrase| question.contains(phrase.as_str())).count();
         if n_hits > 0 {
             let score = cue.weight * (1.0 + 0.25 * (n_hits.min(4) - 1) as f32);
             match scores.iter_mut().find(|(intent, _)| *intent == cue.intent) {
@@ -707,5 +222,23 @@ mod tests {
             let names = Names { competitors: vec!["博润特".to_owned()], customers: Vec::new() };
             assert_eq!(by_words(question, &names).map(|(intent, _)| intent), Some(intent), "{question}");
         }
+    }
+
+    #[test]
+    fn rivals_are_known_from_the_titles_of_battle_cards_and_machines_are_no_rivals() {
+        let cards = [
+            "战卡：恒捷自动化 HJ-P200 枕包机",
+            "战卡：Hartmann & Söhne HS-Label 400",
+            "竞品总览对照表（2026Q4，内部）",
+        ];
+        let documents: Vec<Document> = cards
+            .iter()
+            .map(|title| Document::new(title, Kind::Competitor, title, "competitors/x.md", "x"))
+            .collect();
+        let names = Names::of(documents.iter());
+        assert!(names.competitor_in("恒捷的立式袋装机卖多少钱"));
+        assert!(names.competitor_in("we are up against hartmann"));
+        assert!(!names.competitor_in("枕包机膜宽最多多宽"));
+        assert!(!names.competitor_in("lb-300s 内部底价"));
     }
 }
