@@ -1,8 +1,9 @@
 //! Cases that fit a customer: what was found by meaning, weighed with how the profiles match.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use flightdeck_corpus::{Document, Profile};
+use flightdeck_corpus::{Document, DocumentId, Profile};
 use flightdeck_retrieval::{Index, Passage, fold_text};
 
 use crate::draft::Draft;
@@ -27,11 +28,11 @@ struct Match<'a> {
 
 /// Orders the documents of the passages by fit, best first, and puts their passages in that order.
 pub(crate) fn rank(question: &Understanding, passages: &mut [Passage]) {
-    let scores: Vec<f32> = matches(question, passages).iter().map(|found| found.score).collect();
-    let order: Vec<_> = matches(question, passages).iter().map(|found| found.document.id.clone()).collect();
-    let score_of = |passage: &Passage| {
-        order.iter().position(|id| *id == passage.document.id).map_or(0.0, |place| scores[place])
-    };
+    let scores: HashMap<DocumentId, f32> = matches(question, passages)
+        .into_iter()
+        .map(|found| (found.document.id.clone(), found.score))
+        .collect();
+    let score_of = |passage: &Passage| scores.get(&passage.document.id).copied().unwrap_or(0.0);
     passages.sort_by(|a, b| {
         score_of(b)
             .total_cmp(&score_of(a))

@@ -1,12 +1,12 @@
 //! Retrieval fitted to the intent: which kinds may answer, which are favoured, and what is searched for.
 
 use flightdeck_corpus::{Audience, Kind};
-use flightdeck_retrieval::{Filters, Index, Mode, Passage, Query, RetrievalError, fold_text, is_han};
+use flightdeck_retrieval::{Filters, Index, Mode, Passage, Query, RetrievalError, is_han};
 use jiff::civil::Date;
 
 use crate::answer::Intent;
 use crate::question::{Language, Understanding};
-use crate::support::speaks_of;
+use crate::support::{is_about, speaks_of};
 
 /// How many passages are looked at before the intent has its say.
 const LOOKED_AT: usize = 40;
@@ -115,12 +115,7 @@ fn model_factor(question: &Understanding, passage: &Passage) -> f32 {
     if question.models.is_empty() {
         return 1.0;
     }
-    let document = &passage.document;
-    let names = |text: &str, model: &str| fold_text(text).replace(['-', ' '], "").contains(model);
-    let is_named = |model: &String| {
-        names(&document.title, model) || document.profile.product.iter().any(|product| names(product, model))
-    };
-    let n_named = question.models.iter().filter(|model| is_named(model)).count();
+    let n_named = question.models.iter().filter(|model| is_about(&passage.document, model)).count();
     let n_spoken = question.models.iter().filter(|model| speaks_of(passage, model)).count();
     if n_spoken == 0 {
         OTHER_MODEL_FACTOR

@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 
-use flightdeck_corpus::Audience;
+use flightdeck_corpus::{Audience, Document};
 use flightdeck_records::CustomerProfile;
 use flightdeck_retrieval::{Index, Passage, fold_text};
 use serde::Serialize;
@@ -192,10 +192,18 @@ pub(crate) fn passage_terms(passage: &Passage, index: &Index) -> HashSet<String>
 
 /// Whether the passage, its title or its products name the model (folded, without hyphens).
 pub(crate) fn speaks_of(passage: &Passage, model: &str) -> bool {
-    let document = &passage.document;
-    let names = |text: &str| fold_text(text).replace(['-', ' '], "").contains(model);
-    names(&document.title)
-        || document.profile.product.iter().any(|product| names(product))
-        || passage.chunk.location.heading.iter().any(|heading| names(heading))
-        || names(passage.chunk.text(document))
+    is_about(&passage.document, model)
+        || passage.chunk.location.heading.iter().any(|heading| names_model(heading, model))
+        || names_model(passage.chunk.text(&passage.document), model)
+}
+
+/// Whether the document's title or products name the model.
+pub(crate) fn is_about(document: &Document, model: &str) -> bool {
+    names_model(&document.title, model)
+        || document.profile.product.iter().any(|product| names_model(product, model))
+}
+
+/// Whether a text names the model, however it is hyphenated there.
+fn names_model(text: &str, model: &str) -> bool {
+    fold_text(text).replace(['-', ' '], "").contains(model)
 }

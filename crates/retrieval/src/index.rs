@@ -210,22 +210,6 @@ impl Index {
         self.lexical.document_frequency(word)
     }
 
-    /// The unit vector of a question.
-    ///
-    /// # Errors
-    /// When the model fails.
-    pub fn embed_question(&self, text: &str) -> Result<Vec<f32>, RetrievalError> {
-        Ok(self.embedder.embed_query(text)?)
-    }
-
-    /// The unit vectors of sentences, as passages.
-    ///
-    /// # Errors
-    /// When the model fails.
-    pub fn embed_sentences(&self, sentences: &[&str]) -> Result<Vec<Vec<f32>>, RetrievalError> {
-        Ok(self.embedder.embed_passages(sentences, &|_| true)?)
-    }
-
     /// The `limit` served chunks nearest to `question` by exact search: the reference for the graph's recall.
     ///
     /// # Errors
