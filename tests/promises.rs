@@ -108,6 +108,17 @@ fn check_reply(server: &Server, reply: &Value, audience: &str) -> Result<(), Str
     if audience == "customer" { check_nothing_leaks(reply) } else { Ok(()) }
 }
 
+/// What may be sent to a customer keeps all promises made to a customer; what is blocked holds no text at all.
+fn check_preview(server: &Server, preview: &Value) -> Result<(), String> {
+    if preview["blocked"].as_bool().ok_or("no flag")? {
+        let is_empty =
+            preview["text"] == "" && preview["citations"] == json!([]) && preview["reason"].is_string();
+        return if is_empty { Ok(()) } else { Err(format!("it is blocked and holds {preview}")) };
+    }
+    let reply = json!({"answer": preview["text"], "citations": preview["citations"], "refused": false});
+    check_reply(server, &reply, "customer")
+}
+
 fn marks(answer: &str) -> BTreeSet<u64> {
     let mut marks = BTreeSet::new();
     for (at, _) in answer.match_indices('[') {
@@ -219,11 +230,16 @@ fn all_that_is_always_true_holds_for_every_question_of_the_sample() {
                 broken.push(format!("{} as {audience}: {why}", question["id"]));
             }
         }
+        let request = json!({"message": question["question"], "customer": question["customer"]});
+        if let Err(why) = check_preview(&server, &server.ask("/api/v1/send-preview", &request)) {
+            broken.push(format!("{} as a preview: {why}", question["id"]));
+        }
     }
     assert!(broken.is_empty(), "{} replies break a promise:\n{}", broken.len(), broken.join("\n"));
     drop(server);
 
-    // Each refusal was recorded: what is asked again and again counts up, so the counts are added.
+    // Each refusal was recorded: what is asked again and again counts up, so the counts are added. A preview is
+    // never recorded.
     let records = flightdeck_records::Records::open(data.path().join("records.sqlite")).unwrap();
     let gaps = records.gaps(100_000).unwrap();
     assert!(!gaps.is_empty() && n_refused > 0);
@@ -282,6 +298,10 @@ fn all_that_is_always_true_holds_for_random_questions() {
             check_reply(&server, &reply, audience).map_err(TestCaseError::fail)?;
             let found = server.search(&question, audience);
             check_search(&found, audience).map_err(TestCaseError::fail)?;
+        }
+        if !question.trim().is_empty() {
+            let preview = server.ask("/api/v1/send-preview", &json!({"message": question}));
+            check_preview(&server, &preview).map_err(TestCaseError::fail)?;
         }
         Ok(())
     });

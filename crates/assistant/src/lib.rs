@@ -121,6 +121,18 @@ impl Assistant {
         Ok(Reply { session_id, message_id, answer })
     }
 
+    /// The answer to one message, with nothing recorded of it. CPU-bound as [`Assistant::reply`].
+    ///
+    /// # Errors
+    /// As [`AssistantError`].
+    pub fn preview(&self, request: &Request) -> Result<Answer, AssistantError> {
+        let index = self.store.current().ok_or(AssistantError::NoIndex)?;
+        let customer = self.customer(request)?;
+        let names = self.names(&index);
+        let (audience, day) = (request.audience, request.day);
+        Ok(engine::answer(&request.message, customer, audience, day, &index, &names)?)
+    }
+
     /// The names in this generation, read once. They are of all documents, also of those that the audience may not
     /// see: they only help to tell what is asked, and are never shown.
     fn names(&self, index: &Index) -> Arc<Names> {

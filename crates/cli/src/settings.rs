@@ -22,7 +22,7 @@ const DEFAULT_DATA: &str = "data";
 const DEFAULT_MODEL: &str = "models/multilingual-e5-small";
 
 /// All keys; a dot is a table in the file and `_` in a variable's name.
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 17] = [
     "knowledge",
     "data",
     "model",
@@ -32,6 +32,7 @@ const KEYS: [&str; 16] = [
     "log",
     "log_format",
     "watch.poll_seconds",
+    "widget.origins",
     "chunks.max_tokens",
     "chunks.min_tokens",
     "chunks.max_file_mb",
@@ -62,6 +63,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// How often the folder is looked at beside the system's own notices, in s.
     pub poll_seconds: u64,
+    /// Whose pages may show the widget (`https://crm.example.com`); one line with spaces between in the settings.
+    pub widget_origins: Vec<String>,
     /// Reading and splitting.
     pub corpus: flightdeck_corpus::Settings,
     /// Fusion and vector search.
@@ -295,6 +298,7 @@ fn validate(table: &Table, around: &Surroundings<'_>) -> Result<Config, Failure>
             |n| (1..=3600).contains(n),
             ("a whole number from 1 to 3600", " 1 到 3600 的整数"),
         )?,
+        widget_origins: widget_origins(table)?,
         corpus: flightdeck_corpus::Settings {
             max_chunk_tokens,
             min_chunk_tokens: table.get(
@@ -345,6 +349,28 @@ fn validate(table: &Table, around: &Surroundings<'_>) -> Result<Config, Failure>
         },
     };
     Ok(config)
+}
+
+fn widget_origins(table: &Table) -> Result<Vec<String>, Failure> {
+    let origins = table.get(
+        "widget.origins",
+        String::new(),
+        |origins: &String| origins.split_whitespace().all(is_origin),
+        (
+            "origins with spaces between, e.g. https://crm.example.com http://localhost:3000",
+            "以空格分隔的网页来源，例如 https://crm.example.com http://localhost:3000",
+        ),
+    )?;
+    Ok(origins.split_whitespace().map(str::to_owned).collect())
+}
+
+/// `https://HOST[:PORT]` and nothing else: the text goes into a header as it is.
+fn is_origin(text: &str) -> bool {
+    let authority = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    authority.is_some_and(|authority| {
+        let allowed = |letter: char| letter.is_ascii_alphanumeric() || ".-:[]".contains(letter);
+        !authority.is_empty() && authority.chars().all(allowed)
+    })
 }
 
 #[derive(Clone, Copy)]
@@ -444,6 +470,10 @@ mod tests {
         let text = complaint(None, Flags::default(), &[("FLIGHTDECK_SEARCH_DENSE_WEIGHT", "2")]);
         assert!(text.contains("`search.dense_weight` is \"2\""), "{text}");
         assert!(text.contains("FLIGHTDECK_SEARCH_DENSE_WEIGHT") && text.contains("0 to 1"), "{text}");
+        for wrong in ["*", "https://", "https://a.example/path", "https://a.example;", "ftp://a.example"] {
+            let text = complaint(None, Flags::default(), &[("FLIGHTDECK_WIDGET_ORIGINS", wrong)]);
+            assert!(text.contains("`widget.origins`"), "{text}");
+        }
         let text = complaint(Some("threads = 0"), Flags::default(), &[]);
         assert!(text.contains("`threads`") && text.contains("flightdeck.toml"), "{text}");
         let text = complaint(None, Flags { listen: Some("8080".into()), ..Flags::default() }, &[]);

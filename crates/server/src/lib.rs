@@ -15,6 +15,7 @@ mod fields;
 mod health;
 mod observe;
 mod openapi;
+mod preview;
 mod printed;
 mod search;
 mod serve;
@@ -41,6 +42,7 @@ pub fn router(state: AppState) -> Router {
     let api = Router::new()
         .route("/api/v1/search", post(search::search))
         .route("/api/v1/chat", post(chat::chat))
+        .route("/api/v1/send-preview", post(preview::send_preview))
         .route("/api/v1/documents/{*id}", get(documents::document))
         .route_layer(map_response(observe::never_stored))
         .route_layer(from_fn_with_state(state.clone(), access::authorize));
@@ -49,7 +51,7 @@ pub fn router(state: AppState) -> Router {
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
         .route("/openapi.json", get(openapi::document))
-        .merge(assets::routes())
+        .merge(assets::routes(state.widget_origins()))
         .merge(api)
         .fallback(async || {
             ApiError::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this address")

@@ -8,7 +8,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::wire::{StreamDelta, StreamMeta};
-use crate::{chat, documents, health, search};
+use crate::{chat, documents, health, preview, search};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -20,11 +20,14 @@ use crate::{chat, documents, health, search};
     paths(
         search::search,
         chat::chat,
+        preview::send_preview,
         documents::document,
         health::alive,
         health::ready,
         health::metrics,
         page,
+        widget,
+        widget_page,
         document,
     ),
     components(schemas(StreamMeta, StreamDelta)),
@@ -77,6 +80,22 @@ pub(crate) async fn document() -> impl IntoResponse {
 )]
 #[allow(dead_code, reason = "only its description is used")]
 fn page() {}
+
+/// Stands for the route that [`crate::assets`] makes.
+#[utoipa::path(
+    get, path = "/widget.js", tag = "pages", summary = "The script that puts the widget on a page",
+    responses((status = 200, description = "A script", body = String, content_type = "text/javascript"))
+)]
+#[allow(dead_code, reason = "only its description is used")]
+fn widget() {}
+
+/// Stands for the route that [`crate::assets`] makes.
+#[utoipa::path(
+    get, path = "/widget", tag = "pages", summary = "The chat page for the widget's frame",
+    responses((status = 200, description = "A page", body = String, content_type = "text/html"))
+)]
+#[allow(dead_code, reason = "only its description is used")]
+fn widget_page() {}
 
 #[cfg(test)]
 pub(crate) fn description() -> serde_json::Value {

@@ -43,6 +43,7 @@ struct Shared {
     engine: OnceLock<Engine>,
     workers: Workers,
     telemetry: Telemetry,
+    widget_origins: Vec<String>,
 }
 
 /// What answers questions.
@@ -53,9 +54,15 @@ pub(crate) struct Engine {
 }
 
 impl AppState {
-    /// A state without an index.
+    /// A state without an index, whose widget no other site may show.
     pub fn new(records: Arc<Records>, limits: Limits) -> Self {
+        Self::with_widget_origins(records, limits, Vec::new())
+    }
+
+    /// A state without an index, whose widget the pages of these origins may show (`https://crm.example.com`).
+    pub fn with_widget_origins(records: Arc<Records>, limits: Limits, widget_origins: Vec<String>) -> Self {
         Self(Arc::new(Shared {
+            widget_origins,
             records,
             engine: OnceLock::new(),
             workers: Workers::new(limits.concurrent, limits.waiting, limits.timeout),
@@ -86,6 +93,10 @@ impl AppState {
 
     pub(crate) fn records(&self) -> &Arc<Records> {
         &self.0.records
+    }
+
+    pub(crate) fn widget_origins(&self) -> &[String] {
+        &self.0.widget_origins
     }
 
     pub(crate) fn workers(&self) -> &Workers {

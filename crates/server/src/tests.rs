@@ -162,7 +162,7 @@ async fn the_longest_question_is_still_one() {
 async fn addresses_and_methods_that_are_not_there_are_errors_in_the_contracts_form() {
     let server = Server::new();
     for path in
-        ["/nowhere", "/admin", "/widget.js", "/api/v1/nothing", "/api/v1/documents/", "/../Cargo.toml"]
+        ["/nowhere", "/admin", "/widget.css", "/api/v1/nothing", "/api/v1/documents/", "/../Cargo.toml"]
     {
         assert_eq!(refusal(server.get(path, &[]).await).await, error(404, "not_found"), "{path}");
     }
@@ -345,6 +345,27 @@ async fn a_page_that_has_not_changed_is_not_sent_again() {
 }
 
 #[tokio::test]
+async fn only_pages_of_the_allowed_origins_may_show_the_widget_and_none_the_page_itself() {
+    let origins = vec!["https://crm.example.com".to_owned(), "http://localhost:3000".to_owned()];
+    let records = Arc::new(Records::in_memory().unwrap());
+    let server = Server(AppState::with_widget_origins(records, Limits::default(), origins));
+    let policy = async |path| {
+        let response = server.send(ELSEWHERE, request("GET", path, &[], Body::empty())).await;
+        assert_eq!(response.status(), 200);
+        let policy = response.headers()["content-security-policy"].to_str().unwrap().to_owned();
+        policy.split_once("frame-ancestors ").expect("it says who may show it").1.to_owned()
+    };
+    assert_eq!(policy("/widget").await, "'self' https://crm.example.com http://localhost:3000");
+    assert_eq!(policy("/").await, "'none'");
+    for (path, who) in [("/widget.js", "cross-origin"), ("/chat.js", "same-origin")] {
+        let response = server.get(path, &[]).await;
+        assert_eq!(response.headers()["cross-origin-resource-policy"], who, "{path}");
+    }
+    let launcher = server.get("/widget.js", &[]).await;
+    assert!(body_text(launcher).await.len() < 15_000, "it loads on every page of the host");
+}
+
+#[tokio::test]
 async fn the_requests_own_id_is_kept_and_replies_of_the_api_are_never_stored() {
     let server = Server::new();
     let response = server.get("/healthz", &[("x-request-id", "abc-123")]).await;
@@ -367,10 +388,13 @@ async fn every_described_address_exists_and_every_reference_in_the_description_r
         "/api/v1/chat",
         "/api/v1/documents/{id}",
         "/api/v1/search",
+        "/api/v1/send-preview",
         "/healthz",
         "/metrics",
         "/openapi.json",
         "/readyz",
+        "/widget",
+        "/widget.js",
     ];
     assert_eq!(addresses, expected);
     for (path, operations) in paths {

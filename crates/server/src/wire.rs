@@ -156,6 +156,31 @@ impl ChatRequest {
     }
 }
 
+/// A question whose answer is wanted in words that may be sent to the customer.
+#[derive(Clone, Debug, PartialEq, ToSchema)]
+pub(crate) struct SendPreviewRequest {
+    /// The question that was answered.
+    #[schema(min_length = 1, max_length = 4000, example = "LB-300S 速度多少？")]
+    pub message: String,
+    /// A customer in the records.
+    pub customer_id: Option<String>,
+    /// A customer's profile; wins over `customer_id` field by field.
+    #[schema(value_type = Option<Customer>)]
+    pub customer: Option<CustomerProfile>,
+}
+
+impl SendPreviewRequest {
+    pub fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+        let request = Self {
+            message: fields.text("message", MAX_QUESTION_CHARS)?,
+            customer_id: fields.optional_text("customer_id", MAX_ID_CHARS)?,
+            customer: fields.object("customer")?.map(profile_from).transpose()?,
+        };
+        fields.finish()?;
+        Ok(request)
+    }
+}
+
 fn profile_from(mut fields: Fields) -> Result<CustomerProfile, ApiError> {
     let mut text = |name| -> Result<Option<String>, ApiError> {
         let text = fields.optional_text(name, MAX_PROFILE_CHARS)?;
@@ -294,6 +319,22 @@ pub(crate) struct ChatReply {
     pub suggestions: Vec<String>,
     /// Who worded it: `extractive`, or a language model's name.
     pub generator: String,
+    /// Time inside the engine.
+    pub took_ms: f64,
+}
+
+/// What can be sent to a customer.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct SendPreviewReply {
+    /// Whether nothing that may leave the company supports an answer.
+    pub blocked: bool,
+    /// Why there is nothing to send.
+    #[schema(schema_with = refusal_reason_schema)]
+    pub reason: Option<RefusalReason>,
+    /// Markdown with marks as in a chat reply; empty when blocked.
+    pub text: String,
+    /// What the text stands on; every document is for customers.
+    pub citations: Vec<Citation>,
     /// Time inside the engine.
     pub took_ms: f64,
 }

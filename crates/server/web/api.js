@@ -57,6 +57,11 @@ export async function readDocument(id, { audience, signal }) {
   return readJson(response);
 }
 
+/** What of the answer to a question may be sent to the customer. */
+export async function sendPreview(request) {
+  return readJson(await send("send-preview", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(request) }));
+}
+
 async function send(path, options) {
   const headers = new Headers(options.headers);
   const key = readKey();

@@ -3,7 +3,8 @@
 
 import { ApiError, chat, saveKey } from "./api.js";
 import { h } from "./dom.js";
-import { chooseLanguage, isEnglish, nameOf, starters, t, toggleLanguage } from "./i18n.js";
+import { dress, embedded, listenToHost, tellHost } from "./embed.js";
+import { chooseLanguage, isEnglish, useLanguage, nameOf, starters, t, toggleLanguage } from "./i18n.js";
 import { toPlainText } from "./markdown.js";
 import { sourcePanel } from "./source.js";
 import { isRunning, turnView } from "./view.js";
@@ -19,6 +20,8 @@ const fresh = () => ({ turns: [], sessions: {}, audience: "internal", customer: 
 let conversation = restore();
 let views = new Map();
 let running = null;
+let customerId = null;
+let hostStarters = null;
 
 const announce = (text) => { element("announce").textContent = text; };
 const panel = sourcePanel(element("source"), { announce, onClose: () => markOpen(null) });
@@ -46,7 +49,8 @@ function ask(question) {
   const text = question.trim();
   if (!text || running) return;
   const customer = Object.fromEntries(Object.entries(conversation.customer).filter(([, value]) => value));
-  const turn = { question: text, audience: conversation.audience, customer: Object.keys(customer).length ? customer : null };
+  const turn = { question: text, audience: conversation.audience, customer: Object.keys(customer).length ? customer : null, customerId };
+  tellHost("question", {});
   conversation.turns.push(turn);
   answer(turn);
 }
@@ -66,7 +70,7 @@ async function answer(turn) {
   const soon = drawSoon(turn);
   try {
     turn.reply = await chat(
-      { message: turn.question, session_id: conversation.sessions[turn.audience] ?? null, customer_id: null, customer: turn.customer, audience: turn.audience },
+      { message: turn.question, session_id: conversation.sessions[turn.audience] ?? null, customer_id: turn.customerId ?? null, customer: turn.customer, audience: turn.audience },
       { signal: controller.signal, on: {
         meta: ({ intent, session_id: session }) => { turn.intent = intent; remember(turn, session); soon(); },
         delta: ({ text }) => { turn.text += text; soon(); },
@@ -74,6 +78,7 @@ async function answer(turn) {
       } });
     turn.state = "done";
     remember(turn, turn.reply.session_id);
+    tellHost("answer", { intent: turn.reply.intent, refused: turn.reply.refused });
     announce(toPlainText(turn.reply.answer));
   } catch (error) {
     if (error.name === "AbortError") {
@@ -83,6 +88,7 @@ async function answer(turn) {
       const { kind, message: said, requestId, retryAfter } = error instanceof ApiError ? error : new ApiError("server");
       turn.state = "failed";
       turn.error = { kind, message: said, requestId, retryAfter };
+      tellHost("error", { kind });
     }
   }
   if (running === controller) running = null;
@@ -128,9 +134,9 @@ function drawAll() {
   views = new Map();
   element("turns").replaceChildren();
   conversation.turns.forEach(draw);
-  element("starters").replaceChildren(...starters().map(([question, intent]) => h("li", {},
+  element("starters").replaceChildren(...(hostStarters?.map((question) => [question, null]) ?? starters()).map(([question, intent]) => h("li", {},
     h("button", { type: "button", onclick: () => ask(question) },
-      h("span", {}, question), h("span", { className: "leader", "aria-hidden": "true" }), h("span", { className: "goal" }, nameOf("intents", intent))))));
+      h("span", {}, question), h("span", { className: "leader", "aria-hidden": "true" }), h("span", { className: "goal" }, intent && nameOf("intents", intent))))));
   showState();
 }
 
@@ -219,6 +225,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || event.isComposing) return;
   if (running && !element("source").contains(document.activeElement)) stop();
   else if (panel.isOpen()) { event.preventDefault(); panel.close(); }
+  else if (embedded) tellHost("close", {});
 });
 for (const radio of document.querySelectorAll("[name=audience]")) {
   radio.addEventListener("change", () => {
@@ -244,7 +251,31 @@ element("language").addEventListener("click", () => {
 });
 addEventListener("pagehide", store);
 
+function setCustomer(customer) {
+  customerId = customer?.id ?? null;
+  conversation.customer = { ...customer?.profile };
+  showCustomer();
+  store();
+}
+
 chooseLanguage();
 drawAll();
+listenToHost({
+  config: (config) => {
+    if (config.key) saveKey(config.key);
+    if (config.audience) {
+      conversation.audience = config.audience;
+      document.querySelector(".segmented").hidden = true;
+    }
+    if (config.language) useLanguage(config.language);
+    hostStarters = config.starters?.length ? config.starters : null;
+    dress(config);
+    if (config.customer) setCustomer(config.customer);
+    drawAll();
+  },
+  ask,
+  customer: setCustomer,
+  focus: () => message.focus({ preventScroll: true }),
+});
 if (conversation.turns.length) views.get(conversation.turns.at(-1)).element.scrollIntoView({ block: "start" });
 if (matchMedia("(hover: hover)").matches) message.focus({ preventScroll: true });

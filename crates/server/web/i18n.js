@@ -21,6 +21,7 @@ const CHINESE = {
   badgeInternal: "内部", badgeCustomer: "可外发",
   page: "第 {n} 页", line: "第 {n} 行", lines: "第 {a}–{b} 行",
   copy: "复制回答", copied: "已复制", copiedInternal: "已复制，含内部资料，勿外发", copyFailed: "复制失败，请手动选取",
+  sendToCustomer: "发送给客户", copySend: "复制发送内容", sendNote: "只用可外发的资料写成，发送前可以修改。", sendBlocked: "不能发送：没有可外发的资料支持这个回答。",
   copyLink: "复制链接", openLink: "打开链接", close: "关闭",
   stopped: "已停止。以上不完整，出处也没核对，别直接发给客户。", stoppedEmpty: "已停止。", retry: "重试", askAgain: "重新提问",
   refusedTitle: "知识库里没有依据", refusedNote: "不确定的话，先别答应客户。",
@@ -68,6 +69,7 @@ const ENGLISH = {
   badgeInternal: "Internal", badgeCustomer: "Shareable",
   page: "page {n}", line: "line {n}", lines: "lines {a}–{b}",
   copy: "Copy answer", copied: "Copied", copiedInternal: "Copied. Holds internal material, do not forward", copyFailed: "Could not copy, please select by hand",
+  sendToCustomer: "Send to customer", copySend: "Copy the message", sendNote: "Written from shareable material only; change it before you send.", sendBlocked: "Cannot be sent: no shareable material supports this answer.",
   copyLink: "Copy link", openLink: "Open link", close: "Close",
   stopped: "Stopped. This is incomplete and its sources are not checked: do not send it on.", stoppedEmpty: "Stopped.", retry: "Retry", askAgain: "Ask again",
   refusedTitle: "Nothing in the knowledge supports an answer", refusedNote: "Better not to promise the customer anything yet.",
@@ -118,6 +120,9 @@ export function chooseLanguage() {
   try { stored = localStorage.getItem(STORED_AS); } catch { /* Storage may be forbidden; the browser's language serves. */ }
   apply(stored ?? (/^en\b/i.test(navigator.language) ? "en" : "zh"));
 }
+
+/** Uses the language that the host page of a widget names, for this page only. */
+export const useLanguage = (language) => apply(/^en\b/i.test(language) ? "en" : "zh");
 
 /** Switches to the other language and remembers it. */
 export function toggleLanguage() {

@@ -4,7 +4,7 @@
 import { h, externalLink, safeAddress, copyText } from "./dom.js";
 import { t, nameOf } from "./i18n.js";
 import { toNodes, toPlainText } from "./markdown.js";
-import { hasKey } from "./api.js";
+import { hasKey, sendPreview } from "./api.js";
 
 /**
  * The view of a turn. `actions` are `openSource(turn, citation)`, `ask(question)`, `retry(turn)`,
@@ -88,7 +88,29 @@ function toolbar(turn, citations, actions) {
     const said = done ? t(citations.some(isInternal) ? "copiedInternal" : "copied") : t("copyFailed");
     flash(copy, said, actions);
   } }, t("copy"));
-  return h("div", { className: "toolbar" }, copy);
+  const room = h("div", { className: "send" });
+  const send = h("button", { type: "button", className: "plain", onclick: () => showPreview(turn, room, actions) }, t("sendToCustomer"));
+  return [h("div", { className: "toolbar" }, copy, send), room];
+}
+
+/** The words that may leave the company, to be changed and copied; or why there are none. */
+async function showPreview(turn, room, actions) {
+  room.replaceChildren(h("p", { className: "note" }, t("working")));
+  try {
+    const preview = await sendPreview({ message: turn.question, customer_id: turn.customerId ?? null, customer: turn.customer });
+    if (preview.blocked) {
+      room.replaceChildren(h("p", { className: "note", role: "alert" }, t("sendBlocked")));
+      return;
+    }
+    const words = h("textarea", { className: "send-text", rows: 8, "aria-label": t("sendToCustomer"), value: toPlainText(preview.text) });
+    const copy = h("button", { type: "button", className: "secondary", onclick: async () => {
+      flash(copy, t(await copyText(words.value) ? "copied" : "copyFailed"), actions);
+    } }, t("copySend"));
+    room.replaceChildren(h("p", { className: "note" }, t("sendNote")), words, copy);
+    words.focus();
+  } catch (error) {
+    room.replaceChildren(h("p", { className: "note", role: "alert" }, failureText(error)));
+  }
 }
 
 /** Shows `text` on a button for a moment, and says it. */

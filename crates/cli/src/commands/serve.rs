@@ -36,7 +36,8 @@ pub fn run(config: &Config) -> Result<Verdict, Failure> {
     let records = Arc::new(Records::open(config.data.join(RECORDS_FILE))?);
     let runtime = tokio::runtime::Runtime::new().map_err(|error| cannot_run(&error))?;
 
-    let state = AppState::new(records.clone(), Limits::default());
+    let state =
+        AppState::with_widget_origins(records.clone(), Limits::default(), config.widget_origins.clone());
     state.attach(store.clone(), Arc::new(Assistant::new(store.clone(), Some(records))));
     greet(config, address, &store);
     let listener = listener(config.language, state.clone());
