@@ -41,6 +41,11 @@ impl Fields {
         }
     }
 
+    /// All fields, for a body that may hold what is not known here.
+    pub fn into_values(self) -> Map<String, Value> {
+        self.values
+    }
+
     fn take(&mut self, name: &str) -> Option<Value> {
         self.values.remove(name).filter(|value| !value.is_null())
     }

@@ -14,6 +14,7 @@ mod error;
 mod fields;
 mod health;
 mod observe;
+mod openai;
 mod openapi;
 mod preview;
 mod printed;
@@ -46,6 +47,12 @@ pub fn router(state: AppState) -> Router {
         .route("/api/v1/documents/{*id}", get(documents::document))
         .route_layer(map_response(observe::never_stored))
         .route_layer(from_fn_with_state(state.clone(), access::authorize));
+    let openai = Router::new()
+        .route("/v1/models", get(openai::models))
+        .route("/v1/chat/completions", post(openai::completions))
+        .route_layer(map_response(observe::never_stored))
+        .route_layer(from_fn_with_state(state.clone(), access::authorize))
+        .route_layer(map_response(openai::errors));
     Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
@@ -53,6 +60,7 @@ pub fn router(state: AppState) -> Router {
         .route("/openapi.json", get(openapi::document))
         .merge(assets::routes(state.widget_origins()))
         .merge(api)
+        .merge(openai)
         .fallback(async || {
             ApiError::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this address")
         })

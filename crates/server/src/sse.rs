@@ -56,7 +56,7 @@ fn json(data: &impl Serialize) -> String {
 ///
 /// A piece ends after the end of a sentence or line, or after a comma when it is long enough to be worth showing.
 /// Closing quotes, citation marks and spaces stay with what they follow, so a reader never sees half a mark.
-fn pieces(answer: &str) -> Vec<&str> {
+pub(crate) fn pieces(answer: &str) -> Vec<&str> {
     let mut pieces = Vec::new();
     let mut start = 0;
     let mut n_chars = 0;
