@@ -216,6 +216,8 @@ impl Server {
             let (address, _) = rest.split_once('\n')?;
             Some(format!("http://{}", address.trim()))
         });
+        // The client wants one even where it never encrypts; an error means that there is one already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::blocking::Client::builder()
             .timeout(PATIENCE)
             .no_proxy()

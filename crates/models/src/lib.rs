@@ -1,4 +1,4 @@
-//! Neural models: texts in, vectors out. Knows strings and tensors, never documents.
+//! Neural models: texts in, vectors or other texts out. Knows strings and tensors, never documents.
 //!
 //! # Using it
 //!
@@ -36,8 +36,12 @@
 //! In `kernels` and below, nowhere else in the project.
 
 mod bert;
+mod breaker;
 mod candle_encoder;
 mod encoder;
+mod event_stream;
+mod generator;
+mod http_generator;
 mod import;
 mod int8_encoder;
 mod kernels;
@@ -50,6 +54,8 @@ mod weights;
 
 use std::path::PathBuf;
 
+pub use generator::{Finish, GenerateError, Generated, Generator, Listener, Prompt, Usage};
+pub use http_generator::{HttpGenerator, HttpSettings, Prices, ProxySettings, Secret, SetupError};
 pub use import::{ImportOptions, ImportReport, import};
 pub use local::{Kernel, LoadOptions, LocalEmbedder, check_weights, load, load_with};
 pub use manifest::{
