@@ -6,6 +6,7 @@ use std::sync::Arc;
 use flightdeck_corpus::{Document, Location};
 use serde::{Deserialize, Serialize};
 
+use crate::generate::Generation;
 use crate::support::Signs;
 
 /// What the person wants.
@@ -139,6 +140,8 @@ pub struct Answer {
     pub suggestions: Vec<String>,
     /// Who worded it: `extractive`, or a language model's name.
     pub generator: String,
+    /// What a language model did for it; `None` where none was asked.
+    pub generation: Option<Generation>,
     /// How well the passages support an answer, 0 to 1.
     pub support: f32,
     /// What the support was judged by.

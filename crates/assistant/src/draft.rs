@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use flightdeck_corpus::{Chunk, Document};
+use flightdeck_corpus::{Chunk, Document, Location};
 
 use crate::answer::Citation;
 use crate::units::{Evidence, location};
@@ -55,18 +55,39 @@ impl Draft {
         (self.text.trim().to_owned(), self.citations)
     }
 
+    /// The text so far.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Appends the mark of a citation from another draft, under a number of this one.
+    pub fn cite_again(&mut self, citation: &Citation) -> &mut Self {
+        if let Some(n) = self.cite_at(citation.document(), citation.span(), || citation.location().clone()) {
+            self.text.push_str(&format!("[{n}]"));
+        }
+        self
+    }
+
     /// Whether nothing was stated yet.
     pub fn is_empty(&self) -> bool {
         self.citations.is_empty()
     }
 
     fn cite(&mut self, document: &Arc<Document>, chunk: &Chunk, span: Range<usize>) -> Option<usize> {
+        self.cite_at(document, span.clone(), || location(document, chunk, &span))
+    }
+
+    fn cite_at(
+        &mut self,
+        document: &Arc<Document>,
+        span: Range<usize>,
+        place: impl FnOnce() -> Location,
+    ) -> Option<usize> {
         let known = self.citations.iter().find(|c| c.document().id == document.id && c.span() == span);
         if let Some(citation) = known {
             return Some(citation.n());
         }
-        let place = location(document, chunk, &span);
-        let citation = Citation::new(self.citations.len() + 1, document.clone(), span, place)?;
+        let citation = Citation::new(self.citations.len() + 1, document.clone(), span, place())?;
         let n = citation.n();
         self.citations.push(citation);
         Some(n)

@@ -7,6 +7,7 @@ use jiff::civil::Date;
 
 use crate::answer::{Answer, Intent, Outcome, RefusalReason};
 use crate::draft::Draft;
+use crate::generate::Material;
 use crate::intent::Names;
 use crate::question::{Language, Understanding, understand};
 use crate::support::{self, Signs};
@@ -14,6 +15,19 @@ use crate::{cases, facts, intent, objection, plan, refusal, templates, videos};
 
 /// The generator's name when answers are composed from the sources' own words.
 pub(crate) const EXTRACTIVE: &str = "extractive";
+
+/// A composed answer, and what it was composed from.
+pub(crate) struct Composed {
+    pub answer: Answer,
+    /// `None` for a refusal, which no model may turn into an answer.
+    pub material: Option<Material>,
+}
+
+impl From<Answer> for Composed {
+    fn from(refusal: Answer) -> Self {
+        Self { answer: refusal, material: None }
+    }
+}
 
 /// Answers `text`; never fails for want of knowledge.
 ///
@@ -26,7 +40,7 @@ pub(crate) fn answer(
     day: Date,
     index: &Index,
     names: &Names,
-) -> Result<Answer, RetrievalError> {
+) -> Result<Composed, RetrievalError> {
     let corrected = index.corrected(text);
     let text = corrected.as_deref().unwrap_or(text);
     let by_words = intent::by_words(text, names);
@@ -34,7 +48,7 @@ pub(crate) fn answer(
     let mut question = understand(text, first_guess, customer, index);
     let says_nothing = !text.chars().any(char::is_alphanumeric);
     if says_nothing || (intent::is_small_talk(text) && question.models.is_empty()) {
-        return Ok(refuse(&question, RefusalReason::OutOfScope, &[], audience, Signs::default()));
+        return Ok(refuse(&question, RefusalReason::OutOfScope, &[], audience, Signs::default()).into());
     }
     let mut passages = plan::retrieve(&question, index, audience, day)?;
     if by_words.is_none() {
@@ -49,7 +63,7 @@ pub(crate) fn answer(
     let signs = support::signs(&question, &passages, audience, index);
     tracing::debug!(intent = question.intent.name(), ?signs, support = signs.support(), "judged");
     if passages.is_empty() || signs.support() < support::THRESHOLD {
-        return Ok(refuse(&question, RefusalReason::NotInKnowledge, &passages, audience, signs));
+        return Ok(refuse(&question, RefusalReason::NotInKnowledge, &passages, audience, signs).into());
     }
     let mut draft = Draft::default();
     match question.intent {
@@ -60,20 +74,22 @@ pub(crate) fn answer(
         _ => facts::compose(&question, &passages, index, &mut draft),
     }
     if draft.is_empty() {
-        return Ok(refuse(&question, RefusalReason::NotInKnowledge, &passages, audience, signs));
+        return Ok(refuse(&question, RefusalReason::NotInKnowledge, &passages, audience, signs).into());
     }
     let (text, citations) = draft.finish();
     let suggestions = suggestions(&question, &passages, audience);
-    Ok(Answer {
+    let answer = Answer {
         intent: question.intent,
         text,
         citations,
         outcome: Outcome::Grounded,
         suggestions,
         generator: EXTRACTIVE.to_owned(),
+        generation: None,
         support: signs.support(),
         signs,
-    })
+    };
+    Ok(Composed { answer, material: Some(Material { question, passages }) })
 }
 
 fn refuse(
@@ -90,6 +106,7 @@ fn refuse(
         outcome: Outcome::Abstained(reason),
         suggestions: refusal::suggestions(question, near),
         generator: EXTRACTIVE.to_owned(),
+        generation: None,
         support: signs.support(),
         signs,
     }

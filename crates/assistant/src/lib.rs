@@ -6,27 +6,38 @@
 
 mod answer;
 mod cases;
+mod claims;
 mod draft;
 mod engine;
 mod facts;
+mod generate;
 mod intent;
 mod objection;
 mod plan;
+mod prompts;
 mod question;
 mod refusal;
+mod sentences;
 mod support;
 mod templates;
 mod units;
+mod verify;
 mod videos;
 
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use answer::{Answer, Citation, Intent, Outcome, RefusalReason};
+use engine::Composed;
 use flightdeck_corpus::Audience;
+pub use flightdeck_models::Listener;
 use flightdeck_records::{CustomerProfile, Records, RecordsError, Role};
 use flightdeck_retrieval::{Index, RetrievalError, Store};
+pub use generate::{Fallback, Generation, Writer};
 use intent::Names;
 use jiff::civil::Date;
+use prompts::audience_name;
+pub use prompts::{PromptError, Prompts};
 pub use support::Signs;
 
 /// A message to the assistant.
@@ -61,62 +72,123 @@ pub struct Reply {
 pub struct Assistant {
     store: Arc<Store>,
     records: Option<Arc<Records>>,
+    writer: Option<Writer>,
     /// The names in the generation that was asked last.
     names: Mutex<Option<(String, Arc<Names>)>>,
+}
+
+/// A message that is understood and has a composed answer, which a model may still word anew.
+pub struct Prepared {
+    composed: Composed,
+    index: Arc<Index>,
+    message: String,
+    audience: Audience,
+    day: Date,
+    /// The conversation and the answer's place in it; `None` where nothing is recorded.
+    place: Option<(String, String)>,
+}
+
+impl Prepared {
+    /// What is wanted, as understood.
+    pub fn intent(&self) -> Intent {
+        self.composed.answer.intent
+    }
+
+    /// The conversation; empty where nothing is recorded.
+    pub fn session_id(&self) -> &str {
+        self.place.as_ref().map_or("", |(session, _)| session)
+    }
+
+    /// The answer to come; empty where nothing is recorded.
+    pub fn message_id(&self) -> &str {
+        self.place.as_ref().map_or("", |(_, message)| message)
+    }
 }
 
 impl Assistant {
     /// An assistant over this index. Without `records` nothing is remembered (evaluations).
     pub fn new(store: Arc<Store>, records: Option<Arc<Records>>) -> Self {
-        Self { store, records, names: Mutex::new(None) }
+        Self { store, records, writer: None, names: Mutex::new(None) }
     }
 
-    /// Answers one message. CPU-bound: about 10 ms to 100 ms.
+    /// The same assistant, its answers worded by a language model where that succeeds.
+    pub fn with_writer(mut self, writer: Option<Writer>) -> Self {
+        self.writer = writer;
+        self
+    }
+
+    /// Answers one message. CPU-bound, about 10 ms to 100 ms, and with a model as long as that takes.
     ///
     /// # Errors
     /// As [`AssistantError`]; a question without support is an [`Outcome::Abstained`], not an error.
     pub fn reply(&self, request: &Request) -> Result<Reply, AssistantError> {
+        self.complete(self.prepare(request)?, &mut Silence)
+    }
+
+    /// The first half of [`Assistant::reply`]: all that is CPU-bound. The message is recorded.
+    ///
+    /// # Errors
+    /// As [`Assistant::reply`].
+    pub fn prepare(&self, request: &Request) -> Result<Prepared, AssistantError> {
         let index = self.store.current().ok_or(AssistantError::NoIndex)?;
         let customer = self.customer(request)?;
         let names = self.names(&index);
-        let answer =
-            engine::answer(&request.message, customer, request.audience, request.day, &index, &names)?;
-        let Some(records) = &self.records else {
+        let (audience, day) = (request.audience, request.day);
+        let composed = engine::answer(&request.message, customer, audience, day, &index, &names)?;
+        let place = match &self.records {
+            None => None,
+            Some(records) => {
+                let session_id = session(records, request)?;
+                let nothing = serde_json::Value::Null;
+                records.append_message(&session_id, Role::User, &request.message, &nothing)?;
+                Some((session_id, Records::new_message_id()))
+            }
+        };
+        let message = request.message.clone();
+        Ok(Prepared { composed, index, message, audience, day, place })
+    }
+
+    /// Whether a model will word this answer, which takes seconds.
+    pub fn asks_model(&self, prepared: &Prepared) -> bool {
+        self.writer.is_some() && prepared.composed.material.is_some()
+    }
+
+    /// The second half of [`Assistant::reply`]: the wording, and the record of the answer. `listener` is given the
+    /// answer's text as it comes; its pieces joined are the text of the reply.
+    ///
+    /// # Errors
+    /// When the records fail. A model that fails is no error: the composed answer is served.
+    pub fn complete(&self, prepared: Prepared, listener: &mut dyn Listener) -> Result<Reply, AssistantError> {
+        let Prepared { composed, index, message, audience, day, place } = prepared;
+        let answer = if let (Some(writer), Some(material)) = (&self.writer, &composed.material) {
+            writer.rewrite(composed.answer, material, &index, (audience, day), listener)
+        } else {
+            // Whoever has left gets no text, and the answer is recorded all the same.
+            let _ = listener.text(&composed.answer.text);
+            composed.answer
+        };
+        let (Some(records), Some((session_id, message_id))) = (&self.records, place) else {
             return Ok(Reply { session_id: String::new(), message_id: String::new(), answer });
         };
-        let audience = match request.audience {
-            Audience::Internal => "internal",
-            Audience::Customer => "customer",
-        };
-        let session_id = match &request.session_id {
-            // A conversation never changes its audience: what was said inside must not go on before a customer.
-            Some(id) if records.session(id)?.is_some_and(|session| session.audience == audience) => {
-                id.clone()
-            }
-            _ => records.start_session(audience, request.customer_id.as_deref())?,
-        };
-        records.append_message(&session_id, Role::User, &request.message, &serde_json::Value::Null)?;
         let cited: Vec<&str> = answer.citations.iter().map(|c| &*c.document().id.0).collect();
-        let details = serde_json::json!({
+        let mut details = serde_json::json!({
             "intent": answer.intent,
             "refused": answer.outcome != Outcome::Grounded,
             "support": answer.support,
             "cited": cited,
             "generator": answer.generator,
         });
-        let message_id = records.append_message(&session_id, Role::Assistant, &answer.text, &details)?;
+        if let Some(generation) = &answer.generation {
+            details["generation"] = trace(generation);
+        }
+        records.append_message_as(&message_id, &session_id, Role::Assistant, &answer.text, &details)?;
         if let Outcome::Abstained(reason) = answer.outcome {
             let reason = match reason {
                 RefusalReason::NotInKnowledge => "not_in_knowledge",
                 RefusalReason::OutOfScope => "out_of_scope",
             };
-            records.record_gap(
-                &request.message,
-                audience,
-                answer.intent.name(),
-                reason,
-                Some(&session_id),
-            )?;
+            let (audience, intent) = (audience_name(audience), answer.intent.name());
+            records.record_gap(&message, audience, intent, reason, Some(&session_id))?;
         }
         Ok(Reply { session_id, message_id, answer })
     }
@@ -130,7 +202,7 @@ impl Assistant {
         let customer = self.customer(request)?;
         let names = self.names(&index);
         let (audience, day) = (request.audience, request.day);
-        Ok(engine::answer(&request.message, customer, audience, day, &index, &names)?)
+        Ok(engine::answer(&request.message, customer, audience, day, &index, &names)?.answer)
     }
 
     /// The names in this generation, read once. They are of all documents, also of those that the audience may not
@@ -172,6 +244,42 @@ impl Assistant {
             overlay(&mut profile.stage, &inline.stage);
         }
         Ok(profile)
+    }
+}
+
+/// The conversation that the request continues, or a new one. A conversation never changes its audience: what was
+/// said inside must not go on before a customer.
+fn session(records: &Records, request: &Request) -> Result<String, RecordsError> {
+    let audience = audience_name(request.audience);
+    match &request.session_id {
+        Some(id) if records.session(id)?.is_some_and(|session| session.audience == audience) => {
+            Ok(id.clone())
+        }
+        _ => records.start_session(audience, request.customer_id.as_deref()),
+    }
+}
+
+/// What is kept of a model's part in an answer.
+fn trace(generation: &Generation) -> serde_json::Value {
+    serde_json::json!({
+        "model": generation.model,
+        "prompt": generation.prompt,
+        "fallback": generation.fallback,
+        "kept": generation.kept,
+        "removed": generation.removed,
+        "prompt_tokens": generation.usage.prompt_tokens,
+        "completion_tokens": generation.usage.completion_tokens,
+        "cost": generation.usage.cost,
+        "first_text_ms": generation.usage.first_text.map(|took| took.as_millis() as u64),
+    })
+}
+
+/// Waits for the whole answer.
+struct Silence;
+
+impl Listener for Silence {
+    fn text(&mut self, _: &str) -> ControlFlow<()> {
+        ControlFlow::Continue(())
     }
 }
 

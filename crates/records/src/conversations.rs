@@ -110,7 +110,28 @@ impl Records {
         text: &str,
         details: &Value,
     ) -> Result<String, RecordsError> {
-        let id = Uuid::now_v7().to_string();
+        let id = Self::new_message_id();
+        self.append_message_as(&id, session_id, role, text, details)?;
+        Ok(id)
+    }
+
+    /// An id for a message that is still to be written, so that it can be named before.
+    pub fn new_message_id() -> String {
+        Uuid::now_v7().to_string()
+    }
+
+    /// As [`Records::append_message`], under an id from [`Records::new_message_id`].
+    ///
+    /// # Errors
+    /// As [`Records::append_message`].
+    pub fn append_message_as(
+        &self,
+        id: &str,
+        session_id: &str,
+        role: Role,
+        text: &str,
+        details: &Value,
+    ) -> Result<(), RecordsError> {
         self.write(|transaction| {
             let n_inserted = transaction.execute(
                 "INSERT INTO messages (id, session_id, position, role, text, details, created_at)
@@ -123,8 +144,7 @@ impl Records {
                 return Err(RecordsError::UnknownSession(session_id.to_owned()));
             }
             Ok(())
-        })?;
-        Ok(id)
+        })
     }
 
     /// The messages of a conversation, oldest first; empty where there is no such conversation.

@@ -226,6 +226,7 @@ mod tests {
             outcome: Outcome::Grounded,
             suggestions: Vec::new(),
             generator: "extractive".to_owned(),
+            generation: None,
             support: 0.8,
             signs: Signs::default(),
         }
