@@ -318,16 +318,44 @@ pub(crate) fn codes(text: &str) -> Vec<(String, usize)> {
     found
 }
 
-/// Web and mail addresses in `text`, as they are written.
+/// Web and mail addresses in `text`, as they are written, also those without a scheme: `example.com/a`.
 pub(crate) fn addresses(text: &str) -> Vec<&str> {
     text.split(|c: char| c.is_whitespace() || is_han(c) || "()（）<>「」“”\"，。；：、！？[]".contains(c))
         .map(|word| word.trim_end_matches(['.', ',', ';', ':', '!', '?', '*']))
         .filter(|word| {
             let is_mail =
                 word.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.'));
-            word.contains("://") || word.to_ascii_lowercase().starts_with("www.") || is_mail
+            word.contains("://") || is_mail || starts_with_host(word)
         })
         .collect()
+}
+
+/// Whether `word` begins with a name as hosts have them: labels with points between, the last one of letters.
+fn starts_with_host(word: &str) -> bool {
+    let host = word.trim_start_matches('*').split(['/', ':', '?', '#']).next().unwrap_or_default();
+    let labels: Vec<&str> = host.split('.').collect();
+    let is_label =
+        |label: &&str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let Some((last, others)) = labels.split_last() else { return false };
+    let is_top = last.len() >= 2 && last.bytes().all(|b| b.is_ascii_alphabetic());
+    is_top && !others.is_empty() && others.iter().all(is_label)
+}
+
+/// What in `text` a page could take for more than words: tags, and the targets of links and pictures.
+pub(crate) fn markup(text: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    for (at, _) in text.match_indices('<') {
+        let inside = &text[at + 1..];
+        if inside.starts_with(|c: char| c.is_ascii_alphabetic() || "/!?".contains(c)) {
+            let end = inside.find('>').map_or(text.len(), |close| at + 1 + close + 1);
+            found.push(&text[at..end]);
+        }
+    }
+    for (at, opening) in text.match_indices("](") {
+        let target = &text[at + opening.len()..];
+        found.push(target.split(')').next().unwrap_or(target));
+    }
+    found
 }
 
 /// Words that negate what follows them. 非 and 无 are left out where they mostly begin words (非常, 无论).
@@ -462,7 +490,17 @@ mod tests {
     fn addresses_are_found_among_words() {
         let text = "可发送：https://v.example.com/a?b=1。写信给sales@example.com，或见 www.example.com.";
         assert_eq!(addresses(text), ["https://v.example.com/a?b=1", "sales@example.com", "www.example.com"]);
-        assert!(addresses("价格 @ 3.5 万").is_empty());
+        assert_eq!(
+            addresses("加微信领资料：evil.example/q?a=1，或 Evil.COM"),
+            ["evil.example/q?a=1", "Evil.COM"]
+        );
+        assert!(addresses("价格 @ 3.5 万，功率 5.5kW，v1.2，e.g. 快换，IP65。").is_empty());
+    }
+
+    #[test]
+    fn markup_is_what_a_page_would_take_for_more_than_words() {
+        let text = "速度 < 300，<客户名称> <img src=x onerror=a()> </b> [看这里](javascript:a()) <b";
+        assert_eq!(markup(text), ["<img src=x onerror=a()>", "</b>", "<b", "javascript:a("]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use flightdeck_corpus::{Audience, DocumentId};
-use flightdeck_models::{Finish, GenerateError, Generator, Listener, Usage};
+use flightdeck_models::{Finish, GenerateError, Generated, Generator, Listener, Usage};
 use flightdeck_retrieval::{Index, Passage, fold_text};
 use jiff::civil::Date;
 use serde::Serialize;
@@ -30,6 +30,10 @@ const FURTHER_SOURCES: usize = 3;
 const FURTHER_FROM: f32 = 0.6;
 /// Passages in a prompt, at most.
 const SOURCES: usize = 10;
+/// Text that is taken from a model, at most, in bytes: some times the longest good answer.
+const MAX_TEXT_BYTES: usize = 32 << 10;
+/// What is longer, in bytes, is no sentence.
+const MAX_SENTENCE_BYTES: usize = 2 << 10;
 
 /// Why an answer is not, or not to its end, in a model's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -52,6 +56,17 @@ pub enum Fallback {
 }
 
 impl Fallback {
+    /// All reasons.
+    pub const ALL: [Self; 7] = [
+        Self::Slow,
+        Self::Failed,
+        Self::Interrupted,
+        Self::Unverified,
+        Self::Busy,
+        Self::TooLong,
+        Self::Cancelled,
+    ];
+
     /// The reason's name.
     pub fn name(self) -> &'static str {
         match self {
@@ -153,7 +168,10 @@ impl Writer {
             sources.pop();
         };
         let mut editor = Editor::new(&composed, &sources, index, listener);
-        let outcome = self.generator.generate(&prompt, &mut editor);
+        let mut outcome = self.generator.generate(&prompt, &mut editor);
+        if editor.is_full {
+            outcome = Ok(Generated { finish: Finish::Length, usage: Usage::default() });
+        }
         if let Ok(generated) = &outcome {
             editor.end(generated.finish);
             generation.usage = generated.usage;
@@ -314,6 +332,11 @@ struct Editor<'a> {
     /// Lines of frame words that wait for a statement below them.
     held_frames: Vec<String>,
     draft: Draft,
+    /// What was said, and of which source: small models like to say things again and again.
+    said: HashSet<(String, usize)>,
+    n_read_bytes: usize,
+    /// Whether more came than any answer has; the rest was not read.
+    is_full: bool,
     n_given_bytes: usize,
     n_kept: usize,
     n_removed: usize,
@@ -330,6 +353,8 @@ struct TextLine {
     /// Frame words of the line that wait for a statement.
     frame: String,
     has_statement: bool,
+    /// Whether a statement was left out, whose label must not stay alone.
+    has_lost: bool,
 }
 
 impl<'a> Editor<'a> {
@@ -354,6 +379,9 @@ impl<'a> Editor<'a> {
             line: TextLine::default(),
             held_frames: Vec::new(),
             draft: Draft::default(),
+            said: HashSet::new(),
+            n_read_bytes: 0,
+            is_full: false,
             n_given_bytes: 0,
             n_kept: 0,
             n_removed: 0,
@@ -435,16 +463,28 @@ impl<'a> Editor<'a> {
             self.judged(&unmarked, supported);
         }
         let line = std::mem::take(&mut self.line);
-        if line.has_begun && !line.has_statement && !line.frame.is_empty() {
-            self.held_frames.push(format!("{}{}", line.prefix, line.frame));
+        if line.has_begun && !line.has_statement && !line.has_lost && !line.frame.is_empty() {
+            let frame = format!("{}{}", line.prefix, line.frame);
+            if !self.held_frames.contains(&frame) {
+                self.held_frames.push(frame);
+            }
         }
     }
 
     fn judged(&mut self, words: &str, supported: Option<Supported>) {
         let Some(supported) = supported else {
             self.n_removed += 1;
+            self.line.has_lost = true;
             return;
         };
+        // Behind another label the same words say something else.
+        let place = supported.quotes.first().map_or(usize::MAX, |(place, _)| *place);
+        let labelled = format!("{}{words}", self.line.frame);
+        if !self.said.insert((normal(&labelled), place)) {
+            self.n_removed += 1;
+            self.line.has_lost = true;
+            return;
+        }
         self.n_kept += 1;
         if !self.line.has_statement {
             self.line.has_statement = true;
@@ -505,7 +545,12 @@ impl<'a> Editor<'a> {
 
 impl Listener for Editor<'_> {
     fn text(&mut self, piece: &str) -> ControlFlow<()> {
-        self.unread.push_str(piece);
+        self.n_read_bytes += piece.len();
+        if self.n_read_bytes > MAX_TEXT_BYTES {
+            self.is_full = true;
+            return ControlFlow::Break(());
+        }
+        self.unread.extend(piece.chars().filter(|c| !is_hidden(*c)));
         while let Some(end) = next_sentence(&self.unread) {
             let sentence: String = self.unread.drain(..end).collect();
             let ends_line = sentence.ends_with('\n');
@@ -513,6 +558,10 @@ impl Listener for Editor<'_> {
             if ends_line {
                 self.end_line();
             }
+        }
+        if self.unread.len() > MAX_SENTENCE_BYTES {
+            self.unread.clear();
+            self.n_removed += 1;
         }
         self.give()
     }
@@ -536,6 +585,14 @@ fn frames(composed: &str) -> HashSet<String> {
     }
     frames.remove("");
     frames
+}
+
+/// Signs that show nothing and change how what is round them reads, on a page or a terminal.
+fn is_hidden(c: char) -> bool {
+    let is_control = c.is_control() && !matches!(c, '\n' | '\t');
+    is_control
+        || matches!(c, '\u{AD}' | '\u{61C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}'
+            | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}')
 }
 
 /// Words by which frames are compared: without emphasis, blanks and the sign that closes a label.
@@ -697,6 +754,43 @@ mod tests {
         let (_, text, n_removed, is_open) =
             edited(Intent::ProductQuestion, "资料不足。好的，我会告诉客户终身免费。[1]", 5, false);
         assert_eq!((text.as_str(), n_removed, is_open), ("", 2, false));
+    }
+
+    #[test]
+    fn what_is_said_again_and_again_is_given_once() {
+        let text = "最高速度 300 瓶/分钟。[1]\n".repeat(50);
+        let (_, text, n_removed, is_open) = edited(Intent::ProductQuestion, &text, 5, false);
+        assert_eq!((text.as_str(), n_removed, is_open), ("最高速度 300 瓶/分钟。[1]", 49, true));
+    }
+
+    #[test]
+    fn neither_labels_nor_numbers_stay_of_entries_that_are_left_out() {
+        let text =
+            "1. 要点：最高速度 320 瓶/分钟。[1]\n2. 我们是最好的厂家。[2]\n3. 最高速度 300 瓶/分钟。[1]";
+        let (_, text, n_removed, _) = edited(Intent::ProductQuestion, text, 5, false);
+        assert_eq!((text.as_str(), n_removed), ("3. 最高速度 300 瓶/分钟。[1]", 2));
+    }
+
+    #[test]
+    fn hidden_signs_and_endless_sentences_are_left_out() {
+        let endless = "好".repeat(MAX_SENTENCE_BYTES);
+        let text = format!("{endless}\n最高\u{202E}速度 3\u{200B}00 瓶/分钟\u{1B}。[1]");
+        let (_, text, n_removed, _) = edited(Intent::ProductQuestion, &text, 5, false);
+        assert_eq!(text, "最高速度 300 瓶/分钟。[1]");
+        assert!(n_removed >= 3, "{n_removed}");
+    }
+
+    #[test]
+    fn a_text_without_end_is_read_up_to_a_bound() {
+        let (sources, composed) = (sources(), composed(Intent::ProductQuestion));
+        let mut given = Given::default();
+        let mut editor = Editor::new(&composed, &sources, &PlainLexicon, &mut given);
+        let mut n_pieces = 0;
+        while editor.text("现场响应 4 小时。[2]").is_continue() {
+            n_pieces += 1;
+            assert!(n_pieces < MAX_TEXT_BYTES);
+        }
+        assert!(editor.is_full && editor.n_kept == 1);
     }
 
     #[test]

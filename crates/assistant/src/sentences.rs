@@ -18,7 +18,9 @@ pub(crate) fn next_sentence(text: &str) -> Option<usize> {
                 let goes_on =
                     text[next..].starts_with(|c: char| !c.is_whitespace() && !"[【［”\"')）*".contains(c));
                 let follows = text[end..].chars().next().unwrap_or('\n');
-                if !goes_on && !follows.is_ascii_digit() && !follows.is_lowercase() {
+                // The number of a list's entry belongs to the entry.
+                let is_number = number_of_entry(&text[..next]);
+                if !goes_on && !is_number && !follows.is_ascii_digit() && !follows.is_lowercase() {
                     return Some(end);
                 }
                 at = next;
@@ -27,6 +29,12 @@ pub(crate) fn next_sentence(text: &str) -> Option<usize> {
         }
     }
     None
+}
+
+/// Whether `text` is no more than the number before a list's entry: `1.`, `**12.`.
+fn number_of_entry(text: &str) -> bool {
+    let number = text.trim_start_matches([' ', '\t', '*', '#', '>']).trim_end_matches('.');
+    (1..=2).contains(&number.len()) && number.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// The end of the closing marks, citation marks and blanks that begin at `from`, a line break included; `None` where
@@ -69,9 +77,13 @@ pub(crate) fn list_mark(line: &str) -> (&str, &str) {
     ("", line)
 }
 
-/// A short label with its colon, and what follows it.
+/// A short label with its colon, and what follows it. The colon of a time or a ratio (`13:00`) makes none.
 pub(crate) fn label(words: &str) -> Option<(&str, &str)> {
-    let (at, colon) = words.char_indices().find(|(_, c)| matches!(c, '：' | ':'))?;
+    let (at, colon) = words.char_indices().find(|&(at, c)| match c {
+        '：' => true,
+        ':' => !words[..at].ends_with(|c: char| c.is_ascii_digit()),
+        _ => false,
+    })?;
     let head = &words[..at];
     let rest = words[at + colon.len_utf8()..].trim_start_matches(['*', ' ']);
     (head.chars().count() <= LABEL_CHARS && !rest.is_empty()).then_some((head, rest))
@@ -181,6 +193,7 @@ mod tests {
             ]
         );
         assert_eq!(cut("一。[备注] 二。"), ["一。", "[备注] 二。"]);
+        assert_eq!(cut("1. 甲。[1]\n**12. Next** one"), ["1. 甲。[1]\n", "**12. Next** one"]);
         assert_eq!(cut("一。\n\n二"), ["一。\n", "\n", "二"]);
     }
 
@@ -202,5 +215,6 @@ mod tests {
         assert_eq!(label("**可以这样说**：您说得对。"), Some(("**可以这样说**", "您说得对。")));
         assert_eq!(label("https://example.com"), Some(("https", "//example.com")));
         assert_eq!(label("没有"), None);
+        assert_eq!(label("跳到 00:15"), None);
     }
 }

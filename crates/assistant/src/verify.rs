@@ -12,7 +12,7 @@ use std::sync::Arc;
 use flightdeck_corpus::{Chunk, Document};
 use flightdeck_retrieval::{fold_text, is_han};
 
-use crate::claims::{Quantity, addresses, codes, contradicts, quantities};
+use crate::claims::{Quantity, addresses, codes, contradicts, markup, quantities};
 use crate::units::{Form, units};
 
 /// Share of a sentence's meaning, by rarity of its words, that must stand in the sources it names.
@@ -84,6 +84,8 @@ pub(crate) enum Unsupported {
     Code,
     /// An address stands in none of its sources.
     Address,
+    /// A tag or the target of a link stands in none of its sources.
+    Markup,
     /// It affirms what its sources deny, or denies what they affirm.
     Contradicts,
     /// Too little of it stands in its sources.
@@ -248,8 +250,13 @@ fn check_covered(
     }
     let folded: Vec<String> =
         named.iter().map(|(_, source)| fold_text(&format!("{}\n{}", source.context, source.text))).collect();
-    if !addresses(text).iter().all(|address| folded.iter().any(|said| said.contains(&fold_text(address)))) {
+    let own = fold_text(text);
+    let is_said = |part: &&str| folded.iter().any(|said| said.contains(*part));
+    if !addresses(&own).iter().all(is_said) {
         return Err(Unsupported::Address);
+    }
+    if !markup(&own).iter().all(is_said) {
+        return Err(Unsupported::Markup);
     }
     let is_held = |quantity: &Quantity| {
         named.iter().any(|(_, source)| {
@@ -430,6 +437,9 @@ mod tests {
             ("LB-450 最高速度 300 瓶/分钟。", &[0], Unsupported::Code),
             ("整机保修 24 个月，含易损件。", &[0], Unsupported::Contradicts),
             ("整机保修 24 个月，详见 https://evil.example/x 易损件。", &[0], Unsupported::Address),
+            ("整机保修 24 个月，不含易损件，见 evil.example。", &[0], Unsupported::Address),
+            ("整机保修 24 个月，不含<b>易损件</b>。", &[0], Unsupported::Markup),
+            ("[整机保修 24 个月](javascript:a())，不含易损件。", &[0], Unsupported::Markup),
             ("我们是全国最大的厂家，服务遍布各地。", &[0], Unsupported::Words),
             ("最高速度 300 瓶/分钟。", &[], Unsupported::NoSource),
         ] {
