@@ -7,6 +7,7 @@
 mod access;
 mod commands;
 mod damage;
+mod generator;
 mod http;
 mod kill;
 mod layers;

@@ -17,16 +17,16 @@ use serde_json::{Value, json};
 use crate::support::{Server, own_sample_data, sample_knowledge};
 
 /// What the sample holds, read by the reader itself and not through the server.
-struct Sample {
+pub struct Sample {
     documents: HashMap<String, Document>,
     /// Sentences that stand in what a customer must not see and in nothing that a customer may see.
-    secrets: Vec<String>,
+    pub secrets: Vec<String>,
     /// Sentences of the whole sample, to make questions of.
     sentences: Vec<String>,
     words: Vec<String>,
 }
 
-static SAMPLE: LazyLock<Sample> = LazyLock::new(|| {
+pub static SAMPLE: LazyLock<Sample> = LazyLock::new(|| {
     let mut reader = Reader::new(sample_knowledge(), Settings::default());
     let corpus = reader.read(&|text| text.chars().count()).expect("the sample can be read");
     let today = jiff::Zoned::now().date();
@@ -66,7 +66,7 @@ fn words(sentence: &str) -> Vec<String> {
 }
 
 /// Checks one reply against all that is always true of it. `Err` says what is not.
-fn check_reply(server: &Server, reply: &Value, audience: &str) -> Result<(), String> {
+pub fn check_reply(server: &Server, reply: &Value, audience: &str) -> Result<(), String> {
     let answer = reply["answer"].as_str().ok_or("no answer")?;
     let citations = reply["citations"].as_array().ok_or("no citations")?;
     let marks: BTreeSet<u64> = marks(answer);
@@ -212,15 +212,19 @@ fn check_search(reply: &Value, audience: &str) -> Result<(), String> {
     if audience == "customer" { check_nothing_leaks(reply) } else { Ok(()) }
 }
 
+/// The labelled questions of the sample.
+pub fn questions() -> Vec<Value> {
+    let lines = std::fs::read_to_string(sample_knowledge().join("questions.jsonl")).unwrap();
+    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
 #[test]
 fn all_that_is_always_true_holds_for_every_question_of_the_sample() {
     let data = own_sample_data();
     let server = Server::start(&sample_knowledge(), data.path());
-    let questions = std::fs::read_to_string(sample_knowledge().join("questions.jsonl")).unwrap();
     let mut broken = Vec::new();
     let mut n_refused = 0;
-    for line in questions.lines() {
-        let question: Value = serde_json::from_str(line).unwrap();
+    for question in questions() {
         for audience in ["internal", "customer"] {
             let request = json!({"message": question["question"], "customer": question["customer"],
                 "audience": audience});

@@ -181,14 +181,24 @@ pub struct Server {
 impl Server {
     /// Starts one on a free port and waits until it has an index.
     pub fn start(knowledge: &Path, data: &Path) -> Self {
-        let server = Self::start_without_waiting(knowledge, data);
+        Self::start_with(knowledge, data, &[])
+    }
+
+    /// As [`Server::start`], with these environment variables.
+    pub fn start_with(knowledge: &Path, data: &Path, variables: &[(&str, &str)]) -> Self {
+        let server = Self::spawn(knowledge, data, variables);
         wait_for("the server to be ready", || (server.get("/readyz").status() == 200).then_some(()));
         server
     }
 
     /// Starts one on a free port and waits until it listens.
     pub fn start_without_waiting(knowledge: &Path, data: &Path) -> Self {
+        Self::spawn(knowledge, data, &[])
+    }
+
+    fn spawn(knowledge: &Path, data: &Path, variables: &[(&str, &str)]) -> Self {
         let mut child = flightdeck()
+            .envs(variables.iter().copied())
             .args(["serve", "--listen", "127.0.0.1:0"])
             .arg("--knowledge")
             .arg(knowledge)

@@ -274,8 +274,8 @@ fn trace(generation: &Generation) -> serde_json::Value {
     })
 }
 
-/// Waits for the whole answer.
-struct Silence;
+/// A listener who waits for the whole answer.
+pub struct Silence;
 
 impl Listener for Silence {
     fn text(&mut self, _: &str) -> ControlFlow<()> {

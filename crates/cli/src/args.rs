@@ -20,6 +20,9 @@ pub struct Cli {
     /// Folder for all that the program writes
     #[arg(long, global = true, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// Folder of prompts for the language model that replace built-in ones
+    #[arg(long, global = true, value_name = "DIR")]
+    pub prompts: Option<PathBuf>,
     /// What to do (default: serve)
     #[command(subcommand)]
     pub command: Option<Command>,

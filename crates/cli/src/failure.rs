@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use flightdeck_assistant::AssistantError;
+use flightdeck_assistant::{AssistantError, PromptError};
 use flightdeck_corpus::CorpusError;
 use flightdeck_eval::EvalError;
-use flightdeck_models::ModelError;
+use flightdeck_models::{ModelError, SetupError};
 use flightdeck_records::RecordsError;
 use flightdeck_retrieval::RetrievalError;
 
@@ -170,6 +170,52 @@ impl From<AssistantError> for Failure {
             ),
             AssistantError::Retrieval(error) => error.into(),
             AssistantError::Records(error) => error.into(),
+        }
+    }
+}
+
+impl From<PromptError> for Failure {
+    fn from(error: PromptError) -> Self {
+        match &error {
+            PromptError::Unreadable { path, source } => Self::new(
+                format!("{error}; check the folder of prompts"),
+                format!("无法读取提示词 {}：{source}；请检查提示词文件夹", path.display()),
+            ),
+            PromptError::Unknown { path, known } => Self::new(
+                format!("{error}; rename or remove the file"),
+                format!("{} 不是任何提示词的名字；可用的有 {known}；请改名或移走它", path.display()),
+            ),
+            PromptError::Wrong { name, reason } => Self::new(
+                format!("the prompt {error}; correct it"),
+                format!("提示词 {name} 有错：{reason}；请修正"),
+            ),
+        }
+    }
+}
+
+impl From<SetupError> for Failure {
+    fn from(error: SetupError) -> Self {
+        match &error {
+            SetupError::Address(address) => Self::new(
+                format!(
+                    "`generator.address` is {error}; write what stands before /chat/completions, e.g. https://api.deepseek.com/v1"
+                ),
+                format!(
+                    "generator.address 不是 http(s) 地址：{address}；应为 /chat/completions 之前的部分，例如 https://api.deepseek.com/v1"
+                ),
+            ),
+            SetupError::Proxy(address) => Self::new(
+                format!("`generator.proxy` is {error}; write e.g. http://proxy.example.com:3128"),
+                format!("generator.proxy 不是代理地址：{address}；例如 http://proxy.example.com:3128"),
+            ),
+            SetupError::Key => Self::new(
+                format!("`generator.key`: {error}; copy it again"),
+                "generator.key 含有密钥中不会出现的字符；请重新复制",
+            ),
+            SetupError::Client(reason) => Self::new(
+                format!("the language model cannot be asked: {error}; check the limits of this machine"),
+                format!("无法连接语言模型：{reason}；请检查本机的资源限制"),
+            ),
         }
     }
 }

@@ -112,6 +112,7 @@ fn configure(cli: &Cli, variables: &BTreeMap<String, String>) -> Result<Config, 
         config: cli.config.clone(),
         knowledge: cli.knowledge.clone(),
         data: cli.data.clone(),
+        prompts: cli.prompts.clone(),
         listen,
     };
     Config::gather(&flags, &around)

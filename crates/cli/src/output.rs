@@ -27,6 +27,14 @@ pub fn text(text: &str) -> Result<(), Failure> {
     print(format!("{}\n", text.trim_end_matches('\n')).as_bytes())
 }
 
+/// Prints a part of a text that goes on.
+///
+/// # Errors
+/// As [`json`].
+pub fn piece(text: &str) -> Result<(), Failure> {
+    print(text.as_bytes())
+}
+
 fn print(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {

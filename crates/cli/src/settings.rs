@@ -9,6 +9,9 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
+
+use flightdeck_models::{HttpSettings, Prices, ProxySettings, Secret};
 
 use crate::failure::Failure;
 use crate::language::Language;
@@ -22,10 +25,11 @@ const DEFAULT_DATA: &str = "data";
 const DEFAULT_MODEL: &str = "models/multilingual-e5-small";
 
 /// All keys; a dot is a table in the file and `_` in a variable's name.
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 33] = [
     "knowledge",
     "data",
     "model",
+    "prompts",
     "threads",
     "listen",
     "language",
@@ -40,6 +44,21 @@ const KEYS: [&str; 17] = [
     "search.depth",
     "search.graph_from",
     "search.scan_below_percent",
+    "generator.address",
+    "generator.model",
+    "generator.key",
+    "generator.proxy",
+    "generator.proxy_except",
+    "generator.connect_seconds",
+    "generator.first_text_seconds",
+    "generator.total_seconds",
+    "generator.retries",
+    "generator.context_tokens",
+    "generator.answer_tokens",
+    "generator.temperature",
+    "generator.prompt_price",
+    "generator.answer_price",
+    "generator.concurrent",
 ];
 
 /// All settings, valid.
@@ -51,6 +70,10 @@ pub struct Config {
     pub data: PathBuf,
     /// The folder of the embedding model.
     pub model: PathBuf,
+    /// A folder of prompts that replace built-in ones.
+    pub prompts: Option<PathBuf>,
+    /// The language model that words answers; `None` leaves them composed.
+    pub generator: Option<GeneratorConfig>,
     /// Threads for embedding.
     pub threads: usize,
     /// Where `serve` listens.
@@ -69,6 +92,15 @@ pub struct Config {
     pub corpus: flightdeck_corpus::Settings,
     /// Fusion and vector search.
     pub retrieval: flightdeck_retrieval::Settings,
+}
+
+/// A language model behind HTTP.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GeneratorConfig {
+    /// Where it is and how long it is waited for.
+    pub http: HttpSettings,
+    /// Answers that it words at the same time; others are composed.
+    pub concurrent: usize,
 }
 
 /// How log lines look.
@@ -114,6 +146,8 @@ pub struct Flags {
     pub knowledge: Option<PathBuf>,
     /// `--data`
     pub data: Option<PathBuf>,
+    /// `--prompts`
+    pub prompts: Option<PathBuf>,
     /// `serve --listen`
     pub listen: Option<String>,
 }
@@ -143,6 +177,7 @@ impl Config {
         for (key, name, text) in [
             ("knowledge", "--knowledge", flags.knowledge.as_ref().map(path_text)),
             ("data", "--data", flags.data.as_ref().map(path_text)),
+            ("prompts", "--prompts", flags.prompts.as_ref().map(path_text)),
             ("listen", "--listen", flags.listen.clone()),
         ] {
             if let Some(text) = text {
@@ -193,7 +228,7 @@ fn read_file(
             other => other.to_string(),
         };
         // A path in a file means the same wherever the program is started.
-        let is_path = matches!(key, "knowledge" | "data" | "model");
+        let is_path = matches!(key, "knowledge" | "data" | "model" | "prompts");
         let text = if is_path { folder.join(text).to_string_lossy().into_owned() } else { text };
         table.insert(key, Value { text, origin: Origin::File(path.clone()) });
     }
@@ -266,6 +301,8 @@ fn validate(table: &Table, around: &Surroundings<'_>) -> Result<Config, Failure>
         knowledge: table.path("knowledge", around).unwrap_or_else(|| find(DEFAULT_KNOWLEDGE)),
         data: table.path("data", around).unwrap_or_else(|| around.current_dir.join(DEFAULT_DATA)),
         model: table.path("model", around).unwrap_or_else(|| find(DEFAULT_MODEL)),
+        prompts: table.path("prompts", around),
+        generator: generator(table)?,
         threads: table.get(
             "threads",
             around.parallelism,
@@ -349,6 +386,89 @@ fn validate(table: &Table, around: &Surroundings<'_>) -> Result<Config, Failure>
         },
     };
     Ok(config)
+}
+
+/// Whether a model words answers is said by its address and name together; all else only says how.
+fn generator(table: &Table) -> Result<Option<GeneratorConfig>, Failure> {
+    let text =
+        |key: &str| table.0.get(key).map(|value| value.text.trim().to_owned()).filter(|t| !t.is_empty());
+    let (address, model) = match (text("generator.address"), text("generator.model")) {
+        (None, None) => return Ok(None),
+        (Some(address), Some(model)) => (address, model),
+        (known, _) => {
+            let (there, missing) = match known {
+                Some(_) => ("generator.address", "generator.model"),
+                None => ("generator.model", "generator.address"),
+            };
+            return Err(Failure::new(
+                format!("`{there}` is set and `{missing}` is not; a language model needs both"),
+                format!("已设置 {there}，但缺少 {missing}；使用语言模型需要两项都设置"),
+            ));
+        }
+    };
+    let seconds = |key, default: f64| {
+        let fits = |seconds: &f64| (0.1..=600.0).contains(seconds);
+        let wanted = ("a number of seconds from 0.1 to 600", " 0.1 到 600 的秒数");
+        table.get(key, default, fits, wanted).map(Duration::from_secs_f64)
+    };
+    let tokens = |key, default| {
+        let wanted = ("a whole number from 64 to 2000000", " 64 到 2000000 的整数");
+        table.get(key, default, |n: &usize| (64..=2_000_000).contains(n), wanted)
+    };
+    let price = |key| {
+        let wanted = ("the price of a million tokens, 0 or more", "每百万 token 的价格，不小于 0");
+        table.get(key, 0.0, |price: &f64| price.is_finite() && *price >= 0.0, wanted)
+    };
+    let context_tokens = tokens("generator.context_tokens", 8192)?;
+    let answer_tokens = tokens("generator.answer_tokens", 1024.min(context_tokens / 2))?;
+    if answer_tokens > context_tokens / 2 {
+        return Err(Failure::new(
+            format!(
+                "`generator.answer_tokens` is {answer_tokens}, but must be at most half of \
+                 `generator.context_tokens`, which is {context_tokens}"
+            ),
+            format!(
+                "generator.answer_tokens 为 {answer_tokens}，不能超过 generator.context_tokens（{context_tokens}）的一半"
+            ),
+        ));
+    }
+    let has_prices =
+        ["generator.prompt_price", "generator.answer_price"].iter().any(|key| text(key).is_some());
+    let prices =
+        Prices { prompt: price("generator.prompt_price")?, completion: price("generator.answer_price")? };
+    let proxy = text("generator.proxy")
+        .map(|address| ProxySettings { address, except: text("generator.proxy_except").unwrap_or_default() });
+    let http = HttpSettings {
+        address,
+        model,
+        key: text("generator.key").map(Secret::new),
+        proxy,
+        connect: seconds("generator.connect_seconds", 5.0)?,
+        first_text: seconds("generator.first_text_seconds", 8.0)?,
+        total: seconds("generator.total_seconds", 60.0)?,
+        retries: table.get(
+            "generator.retries",
+            2,
+            |n| *n <= 10,
+            ("a whole number from 0 to 10", " 0 到 10 的整数"),
+        )?,
+        context_tokens,
+        answer_tokens,
+        temperature: table.get(
+            "generator.temperature",
+            0.0,
+            |t| (0.0..=2.0).contains(t),
+            ("a number from 0 to 2", " 0 到 2 的数"),
+        )?,
+        prices: has_prices.then_some(prices),
+    };
+    let concurrent = table.get(
+        "generator.concurrent",
+        4,
+        |n| (1..=1024).contains(n),
+        ("a whole number from 1 to 1024", " 1 到 1024 的整数"),
+    )?;
+    Ok(Some(GeneratorConfig { http, concurrent }))
 }
 
 fn widget_origins(table: &Table) -> Result<Vec<String>, Failure> {
@@ -474,6 +594,19 @@ mod tests {
             let text = complaint(None, Flags::default(), &[("FLIGHTDECK_WIDGET_ORIGINS", wrong)]);
             assert!(text.contains("`widget.origins`"), "{text}");
         }
+        for (wrong, names) in [
+            ("model = \"qwen\"", "`generator.address` is not"),
+            ("address = \"http://m\"", "`generator.model` is not"),
+            (
+                "address = \"http://m\"\nmodel = \"q\"\nfirst_text_seconds = 0",
+                "`generator.first_text_seconds`",
+            ),
+            ("address = \"http://m\"\nmodel = \"q\"\nanswer_tokens = 5000", "`generator.answer_tokens`"),
+            ("address = \"http://m\"\nmodel = \"q\"\nprompt_price = -1", "`generator.prompt_price`"),
+        ] {
+            let text = complaint(Some(&format!("[generator]\n{wrong}")), Flags::default(), &[]);
+            assert!(text.contains(names), "{text}");
+        }
         let text = complaint(Some("threads = 0"), Flags::default(), &[]);
         assert!(text.contains("`threads`") && text.contains("flightdeck.toml"), "{text}");
         let text = complaint(None, Flags { listen: Some("8080".into()), ..Flags::default() }, &[]);
@@ -484,5 +617,27 @@ mod tests {
         assert!(text.contains("line 2"), "{text}");
         let text = complaint(None, Flags { config: Some("none.toml".into()), ..Flags::default() }, &[]);
         assert!(text.contains("none.toml") && text.contains("--config"), "{text}");
+    }
+
+    #[test]
+    fn a_language_model_is_asked_where_an_address_and_a_name_say_so() {
+        let dir = folder(Some(
+            "prompts = \"mine\"\n[generator]\naddress = \"https://api.example.com/v1\"\nmodel = \"qwen\"\n\
+             first_text_seconds = 2.5\nanswer_price = 8\n",
+        ));
+        let variables = [("FLIGHTDECK_GENERATOR_KEY", "sk-secret")];
+        let config = gather(dir.path(), &Flags::default(), &variables).expect("the settings are right");
+        assert_eq!(config.prompts, Some(dir.path().join("mine")));
+        assert!(!format!("{config:?}").contains("sk-secret"));
+        let GeneratorConfig { http, concurrent } = config.generator.expect("a model is named");
+        assert_eq!((http.address.as_str(), http.model.as_str()), ("https://api.example.com/v1", "qwen"));
+        assert_eq!(http.key, Some(Secret::new("sk-secret")));
+        assert_eq!((http.first_text, http.total), (Duration::from_millis(2500), Duration::from_mins(1)));
+        assert_eq!(http.prices, Some(Prices { prompt: 0.0, completion: 8.0 }));
+        assert_eq!((http.context_tokens, http.answer_tokens, concurrent), (8192, 1024, 4));
+
+        let dir = folder(None);
+        let config = gather(dir.path(), &Flags::default(), &variables).expect("a key alone asks nobody");
+        assert_eq!((config.generator, config.prompts), (None, None));
     }
 }

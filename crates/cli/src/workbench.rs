@@ -1,9 +1,10 @@
-//! What most commands need before they can start: the model, the reader, the index.
+//! What most commands need before they can start: the models, the reader, the index.
 
 use std::sync::Arc;
 
+use flightdeck_assistant::{Prompts, Writer};
 use flightdeck_corpus::Reader;
-use flightdeck_models::Embedder;
+use flightdeck_models::{Embedder, HttpGenerator};
 use flightdeck_retrieval::{Access, Index, RetrievalError, Store};
 use jiff::civil::Date;
 
@@ -23,6 +24,20 @@ pub fn today() -> Date {
 /// When a file of it is missing or damaged.
 pub fn load_model(config: &Config) -> Result<Arc<dyn Embedder>, Failure> {
     Ok(flightdeck_models::load(&config.model, config.threads)?)
+}
+
+/// The language model that words answers, if the settings name one; it is not asked anything yet.
+///
+/// # Errors
+/// When its settings or the prompts cannot be used.
+pub fn writer(config: &Config) -> Result<Option<Writer>, Failure> {
+    let prompts = match &config.prompts {
+        Some(folder) => Prompts::from_folder(folder)?,
+        None => Prompts::built_in(),
+    };
+    let Some(generator) = &config.generator else { return Ok(None) };
+    let http = HttpGenerator::new(generator.http.clone())?;
+    Ok(Some(Writer::new(Arc::new(http), prompts, generator.concurrent)))
 }
 
 /// A reader of the knowledge folder.

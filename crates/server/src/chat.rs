@@ -1,20 +1,16 @@
 //! `POST /api/v1/chat`: a cited answer, whole or as a stream.
 
-use std::sync::Arc;
-use std::time::Instant;
-
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use flightdeck_assistant::Request;
 
 use crate::access::Caller;
+use crate::answering::Answering;
 use crate::error::ApiError;
 use crate::fields::Fields;
-use crate::search::milliseconds;
 use crate::sse;
 use crate::state::AppState;
-use crate::telemetry::Operation;
 use crate::wire::{ChatReply, ChatRequest, ErrorBody};
 
 #[utoipa::path(
@@ -52,19 +48,6 @@ pub(crate) async fn chat(
         audience: caller.audience(request.audience)?,
         day: jiff::Zoned::now().date(),
     };
-    let (engine, _) = state.engine()?;
-    let admission = state.workers().admit()?;
-    let assistant = Arc::clone(&engine.assistant);
-    let reply = async move {
-        let answered = admission.run(move || {
-            let begun = Instant::now();
-            assistant.reply(&request).map(|reply| (reply, begun.elapsed()))
-        });
-        let (reply, took) = answered.await??;
-        let reply = ChatReply::new(reply, milliseconds(took));
-        state.telemetry().engine(Operation::Chat, took);
-        state.telemetry().answer(&reply);
-        Ok(reply)
-    };
-    if stream { Ok(sse::stream(reply)) } else { Ok(Json(reply.await?).into_response()) }
+    let begun = Answering::begin(state, request)?;
+    if stream { Ok(sse::stream(begun)) } else { Ok(Json(begun.await?.reply().await?).into_response()) }
 }

@@ -7,6 +7,7 @@
 //! turns what the other crates return into the JSON of the contract, and alone knows that JSON.
 
 mod access;
+mod answering;
 mod assets;
 mod chat;
 mod documents;

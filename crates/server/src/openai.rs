@@ -2,31 +2,28 @@
 //!
 //! The model's name is the audience; the key may narrow it as everywhere else. The last user message is the
 //! question; clients send many fields that mean nothing here, and those are ignored, not refused. Streams carry
-//! nothing but chunks, since clients break on named events. An answer is whole before its first chunk, so whatever
-//! fails still has a status. No tokens are spent on a composed answer, and the usage says so.
+//! nothing but chunks, since clients break on named events. An answer is composed before its first chunk, so whatever
+//! fails by then still has a status. No tokens are spent on a composed answer, and the usage says so.
 
 use std::convert::Infallible;
-use std::sync::Arc;
-use std::time::Instant;
 
 use axum::body::to_bytes;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::sse::{Event, Sse};
+use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, body::Body};
 use flightdeck_assistant::Request;
 use flightdeck_corpus::Audience;
-use futures::stream;
+use futures::stream::{self, StreamExt};
 use serde_json::{Map, Value, json};
 
 use crate::access::Caller;
+use crate::answering::{Answering, Step};
 use crate::error::ApiError;
 use crate::fields::Fields;
-use crate::search::milliseconds;
-use crate::sse::pieces;
+use crate::sse::{KEEP_ALIVE, pieces};
 use crate::state::AppState;
-use crate::telemetry::Operation;
 use crate::wire::{ChatReply, MAX_QUESTION_CHARS};
 
 const MODELS: [(&str, Audience); 2] =
@@ -62,26 +59,21 @@ pub(crate) async fn completions(
         audience: caller.audience(Some(audience))?,
         day: jiff::Zoned::now().date(),
     };
-    let (engine, _) = state.engine()?;
-    let assistant = Arc::clone(&engine.assistant);
-    let answered = state.workers().admit()?.run(move || {
-        let begun = Instant::now();
-        assistant.reply(&request).map(|reply| (reply, begun.elapsed()))
-    });
-    let (reply, took) = answered.await??;
-    let reply = ChatReply::new(reply, milliseconds(took));
-    state.telemetry().engine(Operation::Chat, took);
-    state.telemetry().answer(&reply);
+    let answering = Answering::begin(state, request)?.await?;
     let is_on = |value: Option<&Value>| value.and_then(Value::as_bool).unwrap_or(false);
     let created = jiff::Timestamp::now().as_second();
     if !is_on(body.get("stream")) {
+        let reply = answering.reply().await?;
         return Ok(Json(completion(&reply, model, created)).into_response());
     }
     let with_usage = is_on(body.get("stream_options").and_then(|options| options.get("include_usage")));
-    let lines = chunks(&reply, model, created, with_usage).into_iter().map(|chunk| chunk.to_string());
-    let events =
-        lines.chain(["[DONE]".to_owned()]).map(|data| Ok::<_, Infallible>(Event::default().data(data)));
-    let mut response = Sse::new(stream::iter(events.collect::<Vec<_>>())).into_response();
+    let id = format!("chatcmpl-{}", answering.message_id());
+    let chunks = Chunks { id, model, created, with_usage };
+    let first = chunks.delta(&json!({"role": "assistant", "content": ""}), &Value::Null).to_string();
+    let rest = answering.steps().flat_map(move |step| stream::iter(chunks.of(step)));
+    let events = stream::once(async { first }).chain(rest);
+    let events = events.map(|data| Ok::<_, Infallible>(Event::default().data(data)));
+    let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response();
     response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
     Ok(response)
 }
@@ -94,14 +86,7 @@ pub(crate) async fn errors(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
     let body = to_bytes(body, MAX_ERROR_BYTES).await.unwrap_or_default();
     let ours: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let kind = match parts.status.as_u16() {
-        401 => "authentication_error",
-        403 => "permission_error",
-        404 => "not_found_error",
-        429 => "rate_limit_error",
-        500.. => "server_error",
-        _ => "invalid_request_error",
-    };
+    let kind = error_kind(parts.status);
     let code = match parts.status {
         StatusCode::UNAUTHORIZED => json!("invalid_api_key"),
         _ => ours["error"]["code"].clone(),
@@ -113,6 +98,17 @@ pub(crate) async fn errors(response: Response) -> Response {
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Response::from_parts(parts, Body::from(error.to_string()))
+}
+
+fn error_kind(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 => "authentication_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        429 => "rate_limit_error",
+        500.. => "server_error",
+        _ => "invalid_request_error",
+    }
 }
 
 fn bad(field: &str, message: &str) -> ApiError {
@@ -152,8 +148,12 @@ fn question(body: &Map<String, Value>) -> Result<String, ApiError> {
     Ok(text)
 }
 
-fn usage() -> Value {
-    json!({"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0})
+/// Tokens that a model was paid for; a composed answer costs none.
+fn usage(reply: &ChatReply) -> Value {
+    let (prompt, completion) = reply.generation.as_ref().map_or((0, 0), |generation| {
+        (generation.prompt_tokens.unwrap_or(0), generation.completion_tokens.unwrap_or(0))
+    });
+    json!({"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion})
 }
 
 fn completion(reply: &ChatReply, model: &str, created: i64) -> Value {
@@ -165,37 +165,69 @@ fn completion(reply: &ChatReply, model: &str, created: i64) -> Value {
             "message": {"role": "assistant", "content": reply.answer, "refusal": null,
                         "annotations": annotations(reply)},
         }],
-        "usage": usage(),
+        "usage": usage(reply),
     })
 }
 
-fn chunks(reply: &ChatReply, model: &str, created: i64, with_usage: bool) -> Vec<Value> {
-    let chunk = |choices: Value| {
+/// What all chunks of a stream have in common.
+struct Chunks {
+    id: String,
+    model: &'static str,
+    created: i64,
+    with_usage: bool,
+}
+
+impl Chunks {
+    fn chunk(&self, choices: &Value) -> Value {
         let mut chunk = json!({
-            "id": format!("chatcmpl-{}", reply.message_id), "object": "chat.completion.chunk",
-            "created": created, "model": model, "choices": choices,
+            "id": self.id, "object": "chat.completion.chunk",
+            "created": self.created, "model": self.model, "choices": choices,
         });
-        if with_usage {
+        if self.with_usage {
             chunk["usage"] = Value::Null;
         }
         chunk
-    };
-    let delta = |delta: Value, finish: Value| {
-        chunk(json!([{"index": 0, "delta": delta, "logprobs": null, "finish_reason": finish}]))
-    };
-    let mut chunks = vec![delta(json!({"role": "assistant", "content": ""}), Value::Null)];
-    chunks.extend(pieces(&reply.answer).into_iter().map(|text| delta(json!({"content": text}), Value::Null)));
-    let annotations = annotations(reply);
-    if !annotations.is_empty() {
-        chunks.push(delta(json!({"annotations": annotations}), Value::Null));
     }
-    chunks.push(delta(json!({}), json!("stop")));
-    if with_usage {
-        let mut last = chunk(json!([]));
-        last["usage"] = usage();
-        chunks.push(last);
+
+    fn delta(&self, delta: &Value, finish: &Value) -> Value {
+        self.chunk(&json!([{"index": 0, "delta": delta, "logprobs": null, "finish_reason": finish}]))
     }
-    chunks
+
+    /// The data lines of a step.
+    fn of(&self, step: Step) -> Vec<String> {
+        let reply = match step {
+            Step::Text(text) => {
+                let deltas = pieces(&text).into_iter();
+                return deltas
+                    .map(|text| self.delta(&json!({"content": text}), &Value::Null).to_string())
+                    .collect();
+            }
+            Step::Ended(ended) => match *ended {
+                Ok(reply) => reply,
+                Err(error) => {
+                    let kind = error_kind(error.status);
+                    let error = error.body().error;
+                    let error = json!({"error": {
+                        "message": error.message, "type": kind, "param": error.field, "code": error.code,
+                    }});
+                    return vec![error.to_string()];
+                }
+            },
+        };
+        let mut lines = Vec::new();
+        let annotations = annotations(&reply);
+        if !annotations.is_empty() {
+            lines.push(self.delta(&json!({"annotations": annotations}), &Value::Null).to_string());
+        }
+        lines.push(self.delta(&json!({}), &json!("stop")).to_string());
+        if self.with_usage {
+            let mut last = self.chunk(&json!([]));
+            last["usage"] = usage(&reply);
+            lines.push(last.to_string());
+        }
+        lines.push("[DONE]".to_owned());
+        lines
+    }
 }
 
 /// One for each mark in the text; the offsets are those of the mark, in code points, its end exclusive.

@@ -1,6 +1,6 @@
 //! An answer as a stream of events.
 //!
-//! What is sent is decided by [`events`], a plain function from a reply to names and values; the stream around it
+//! What is sent is decided by [`events`], a plain function from a step to names and values; the stream around it
 //! only waits, keeps the connection alive, and turns a failure into the last event.
 
 use std::convert::Infallible;
@@ -9,27 +9,36 @@ use std::time::Duration;
 use axum::http::HeaderValue;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use flightdeck_assistant::Intent;
+use futures::Stream;
 use futures::stream::{self, StreamExt};
 use serde::Serialize;
 
+use crate::answering::{Answering, Step};
 use crate::error::ApiError;
-use crate::wire::{ChatReply, StreamDelta, StreamMeta};
+use crate::wire::{StreamDelta, StreamMeta};
 
 /// Proxies commonly give a silent connection a minute.
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
+pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// Shortest piece that ends at a comma, in characters.
 const MIN_CLAUSE_CHARS: usize = 12;
 
-/// The reply that `reply` will give, as `text/event-stream`.
-pub(crate) fn stream(reply: impl Future<Output = Result<ChatReply, ApiError>> + Send + 'static) -> Response {
-    let events = stream::once(reply).flat_map(|reply| {
-        let events = match reply {
-            Ok(reply) => events(&reply),
-            Err(error) => vec![("error", json(&error.body()))],
-        };
-        stream::iter(events)
-    });
+/// The answer that `begun` will begin, as `text/event-stream`.
+pub(crate) fn stream(begun: impl Future<Output = Result<Answering, ApiError>> + Send + 'static) -> Response {
+    framed(stream::once(begun).flat_map(|begun| match begun {
+        Ok(answering) => {
+            let meta = meta(answering.session_id(), answering.message_id(), answering.intent());
+            let steps = answering.steps().flat_map(|step| stream::iter(events(step)));
+            stream::once(async { meta }).chain(steps).left_stream()
+        }
+        Err(error) => stream::once(async move { failure(&error) }).right_stream(),
+    }))
+}
+
+type NamedEvent = (&'static str, String);
+
+fn framed(events: impl Stream<Item = NamedEvent> + Send + 'static) -> Response {
     let framed = events.map(|(name, data)| Ok::<_, Infallible>(Event::default().event(name).data(data)));
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
     let mut response = Sse::new(framed).keep_alive(keep_alive).into_response();
@@ -38,14 +47,28 @@ pub(crate) fn stream(reply: impl Future<Output = Result<ChatReply, ApiError>> + 
     response
 }
 
-/// `meta`, `delta` for each piece of the answer, `citation` for each citation, `done`.
-fn events(reply: &ChatReply) -> Vec<(&'static str, String)> {
-    let ChatReply { session_id, message_id, intent, .. } = reply;
-    let mut events = vec![("meta", json(&StreamMeta { session_id, message_id, intent: *intent }))];
-    events.extend(pieces(&reply.answer).into_iter().map(|text| ("delta", json(&StreamDelta { text }))));
-    events.extend(reply.citations.iter().map(|citation| ("citation", json(citation))));
-    events.push(("done", json(reply)));
-    events
+fn meta(session_id: &str, message_id: &str, intent: Intent) -> NamedEvent {
+    ("meta", json(&StreamMeta { session_id, message_id, intent }))
+}
+
+fn failure(error: &ApiError) -> NamedEvent {
+    ("error", json(&error.body()))
+}
+
+/// `delta` for each piece of the answer; at the end `citation` for each citation and `done`, or `error`.
+fn events(step: Step) -> Vec<NamedEvent> {
+    match step {
+        Step::Text(text) => {
+            pieces(&text).into_iter().map(|text| ("delta", json(&StreamDelta { text }))).collect()
+        }
+        Step::Ended(ended) => match *ended {
+            Ok(reply) => {
+                let citations = reply.citations.iter().map(|citation| ("citation", json(citation)));
+                citations.chain([("done", json(&reply))]).collect()
+            }
+            Err(error) => vec![failure(&error)],
+        },
+    }
 }
 
 fn json(data: &impl Serialize) -> String {
@@ -111,13 +134,12 @@ fn mark_length(text: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use flightdeck_assistant::Intent;
     use flightdeck_corpus::{Audience, Kind};
     use serde_json::Value;
 
     use super::*;
     use crate::tests::body_text;
-    use crate::wire::{Citation, DocumentRef, Location};
+    use crate::wire::{ChatReply, Citation, DocumentRef, Location};
 
     fn reply() -> ChatReply {
         ChatReply {
@@ -149,13 +171,16 @@ mod tests {
             refusal_reason: None,
             suggestions: Vec::new(),
             generator: "extractive".to_owned(),
+            generation: None,
             took_ms: 1.5,
         }
     }
 
     #[tokio::test]
     async fn a_reply_is_framed_as_the_contracts_events() {
-        let response = stream(async { Ok(reply()) });
+        let steps = [Step::Text(reply().answer), Step::Ended(Box::new(Ok(reply())))];
+        let begun = meta("s", "m", Intent::HandleObjection);
+        let response = framed(stream::iter([begun].into_iter().chain(steps.into_iter().flat_map(events))));
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         assert_eq!(response.headers()["x-accel-buffering"], "no");
         let text = body_text(response).await;

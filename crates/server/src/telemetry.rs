@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
+use flightdeck_assistant::{Fallback, Generation};
 use flightdeck_retrieval::{Summary, UpdateReport};
 use metrics::{
     counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram, with_local_recorder,
@@ -45,6 +46,26 @@ impl Telemetry {
             describe_counter!(
                 "flightdeck_answers_total",
                 "Answers by intent, and whether they were refused."
+            );
+            describe_counter!(
+                "flightdeck_generations_total",
+                "Answers that a language model was asked to word, by what came of it."
+            );
+            describe_counter!(
+                "flightdeck_generated_sentences_total",
+                "Sentences of language models, by whether they stand in their sources."
+            );
+            describe_counter!(
+                "flightdeck_generation_tokens_total",
+                "Tokens of prompts and answers, as the model's server counts them."
+            );
+            describe_gauge!(
+                "flightdeck_generation_cost",
+                "Spent on language models since the start, by the prices in the settings."
+            );
+            describe_histogram!(
+                "flightdeck_generation_first_text_seconds",
+                "Time from asking a language model to its first text."
             );
             describe_histogram!(
                 "flightdeck_engine_duration_seconds",
@@ -107,6 +128,26 @@ impl Telemetry {
         self.record(|| {
             counter!("flightdeck_answers_total", "intent" => reply.intent.name(), "refused" => refused)
                 .increment(1);
+        });
+    }
+
+    pub fn generation(&self, generation: &Generation) {
+        let outcome = generation.fallback.map_or("worded", Fallback::name);
+        let usage = generation.usage;
+        self.record(|| {
+            counter!("flightdeck_generations_total", "outcome" => outcome).increment(1);
+            counter!("flightdeck_generated_sentences_total", "kept" => "true")
+                .increment(generation.kept as u64);
+            counter!("flightdeck_generated_sentences_total", "kept" => "false")
+                .increment(generation.removed as u64);
+            for (kind, tokens) in [("prompt", usage.prompt_tokens), ("completion", usage.completion_tokens)] {
+                counter!("flightdeck_generation_tokens_total", "kind" => kind).increment(tokens.unwrap_or(0));
+            }
+            // Counters hold whole numbers only.
+            gauge!("flightdeck_generation_cost").increment(usage.cost.unwrap_or(0.0));
+            if let Some(took) = usage.first_text {
+                histogram!("flightdeck_generation_first_text_seconds").record(took);
+            }
         });
     }
 

@@ -3,7 +3,9 @@
 //! Requests are read by hand (see [`crate::fields`]) and replies are serialised by derive; both describe themselves
 //! to the `OpenAPI` document. A reply is built from the engine's types here and nowhere else.
 
-use flightdeck_assistant::{Citation as AssistantCitation, Intent, Outcome, RefusalReason, Reply};
+use flightdeck_assistant::{
+    Citation as AssistantCitation, Fallback, Generation, Intent, Outcome, RefusalReason, Reply,
+};
 use flightdeck_corpus::{Audience, Document as CorpusDocument, Kind, Location as CorpusLocation, Status};
 use flightdeck_records::CustomerProfile;
 use flightdeck_retrieval::{Filters, Mode, Passage};
@@ -319,8 +321,35 @@ pub(crate) struct ChatReply {
     pub suggestions: Vec<String>,
     /// Who worded it: `extractive`, or a language model's name.
     pub generator: String,
+    /// What a language model did for the answer; null where none was asked.
+    #[schema(value_type = Option<GenerationReply>)]
+    pub generation: Option<GenerationReply>,
     /// Time inside the engine.
     pub took_ms: f64,
+}
+
+/// A language model's part in an answer.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct GenerationReply {
+    /// The model that was asked.
+    pub model: String,
+    /// The prompt, and a hash of its text.
+    #[schema(example = "facts@1f0c2a9b7d3e")]
+    pub prompt: String,
+    /// Why the composed answer is served, alone or behind what the model said; null where the answer is the model's.
+    #[schema(schema_with = fallback_schema)]
+    pub fallback: Option<Fallback>,
+    /// Sentences of the model that stand in their sources.
+    pub kept: usize,
+    /// Sentences that do not, and were left out.
+    pub removed: usize,
+    /// As the model's server counts; null where it does not.
+    pub prompt_tokens: Option<u64>,
+    pub completion_tokens: Option<u64>,
+    /// By the prices in the settings.
+    pub cost: Option<f64>,
+    /// From the request to the model to its first text.
+    pub first_text_ms: Option<u64>,
 }
 
 /// What can be sent to a customer.
@@ -490,7 +519,25 @@ impl ChatReply {
             refusal_reason,
             suggestions: answer.suggestions,
             generator: answer.generator,
+            generation: answer.generation.map(GenerationReply::from),
             took_ms,
+        }
+    }
+}
+
+impl From<Generation> for GenerationReply {
+    fn from(generation: Generation) -> Self {
+        let usage = generation.usage;
+        Self {
+            model: generation.model,
+            prompt: generation.prompt,
+            fallback: generation.fallback,
+            kept: generation.kept,
+            removed: generation.removed,
+            prompt_tokens: usage.prompt_tokens,
+            completion_tokens: usage.completion_tokens,
+            cost: usage.cost,
+            first_text_ms: usage.first_text.map(|took| took.as_millis() as u64),
         }
     }
 }
@@ -546,6 +593,10 @@ fn kinds_schema() -> utoipa::openapi::schema::Array {
 
 fn intent_schema() -> Object {
     names([Type::String], INTENTS.map(Intent::name)).build()
+}
+
+fn fallback_schema() -> Object {
+    names([Type::String, Type::Null], Fallback::ALL.map(Fallback::name)).build()
 }
 
 fn refusal_reason_schema() -> Object {

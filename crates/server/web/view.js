@@ -32,6 +32,7 @@ function readouts(turn) {
     intent && nameOf("intents", intent),
     reply && Number.isFinite(reply.took_ms) && t("milliseconds", { n: reply.took_ms < 10 ? reply.took_ms.toFixed(1) : Math.round(reply.took_ms) }),
     reply?.generator && (reply.generator === "extractive" ? t("extractive") : reply.generator),
+    reply?.generation?.fallback && nameOf("fallbacks", reply.generation.fallback),
   ].filter(Boolean);
 }
 

@@ -30,6 +30,7 @@ use crate::{Verdict, workbench};
 pub fn run(config: &Config) -> Result<Verdict, Failure> {
     let reader = workbench::reader(config);
     reader.scan()?;
+    let writer = workbench::writer(config)?;
     let socket = listen(config.listen)?;
     let address = socket.local_addr().map_err(|error| cannot_listen(config.listen, &error))?;
     let store = Arc::new(workbench::open_store(config, Access::Write, workbench::load_model(config)?)?);
@@ -38,7 +39,8 @@ pub fn run(config: &Config) -> Result<Verdict, Failure> {
 
     let state =
         AppState::with_widget_origins(records.clone(), Limits::default(), config.widget_origins.clone());
-    state.attach(store.clone(), Arc::new(Assistant::new(store.clone(), Some(records))));
+    let assistant = Assistant::new(store.clone(), Some(records)).with_writer(writer);
+    state.attach(store.clone(), Arc::new(assistant));
     greet(config, address, &store);
     let listener = listener(config.language, state.clone());
     let poll = Duration::from_secs(config.poll_seconds);
@@ -117,6 +119,9 @@ fn greet(config: &Config, address: SocketAddr, store: &Store) {
     note(&format!("{} http://{address}", on_stderr(Colour::Bold, title)));
     note(&format!("  {} {}", language.pick("knowledge", "知识文件夹"), config.knowledge.display()));
     note(&format!("  {} {}", language.pick("data     ", "数据文件夹"), config.data.display()));
+    if let Some(generator) = &config.generator {
+        note(&format!("  {} {}", language.pick("worded by", "语言模型  "), generator.http.model));
+    }
     match store.current() {
         Some(index) => {
             note(&format!("  {}", counts(language, index.summary().documents, index.summary().chunks)));
