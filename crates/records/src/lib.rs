@@ -9,6 +9,7 @@
 //! thread of their own.
 
 mod audit;
+mod channels;
 mod conversations;
 mod customers;
 mod gaps;
@@ -20,6 +21,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use audit::AuditEntry;
+pub use channels::{
+    ChannelConversation, ChannelDelivery, ChannelDraft, ChannelEvent, ChannelMessage, ChannelPush,
+    ChannelSettlement, NewChannelMessage, NewDelivery, NewDraft,
+};
 pub use conversations::{Message, Role, Session};
 pub use customers::{Customer, CustomerProfile, ImportReport};
 pub use gaps::Gap;

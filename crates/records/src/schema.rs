@@ -1,7 +1,9 @@
 //! Opening the database file and bringing it to the current version.
 //!
-//! `user_version` counts the migrations that have run; each runs in one transaction together with its count, so a
-//! crash in between leaves the version before it. A migration that was released is never changed, only followed.
+//! The table `migrations` holds the numbers of those that have run; each runs in one transaction together with its
+//! number, so a crash in between leaves the file as it was before. A number that is missing is made up for whatever
+//! came after it: parts that do not touch each other may be added side by side. `user_version` is the highest number,
+//! for programs that are older than the file. A migration that was released is never changed, only followed.
 
 use std::fs;
 use std::path::Path;
@@ -14,7 +16,9 @@ use crate::RecordsError;
 /// "FDck": tells this program's files from other programs' databases.
 const APPLICATION_ID: i64 = 0x4644_636B;
 
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001.sql")];
+/// By number, rising.
+const MIGRATIONS: [(i64, &str); 2] =
+    [(1, include_str!("migrations/0001.sql")), (3, include_str!("migrations/0003.sql"))];
 
 /// Opens, checks and migrates the file; makes it where it is missing.
 pub(crate) fn open_file(path: &Path) -> Result<Connection, RecordsError> {
@@ -85,29 +89,51 @@ fn check(connection: &Connection) -> Result<(), Unsound> {
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), RecordsError> {
     let known = known_version();
     let current = version(connection)?;
-    if current == known {
-        return Ok(());
-    }
     if current > known {
         return Err(RecordsError::Newer { path: path.to_owned(), found: current, known });
     }
+    if missing(connection)?.is_empty() {
+        return Ok(());
+    }
     let migrated = (|| -> rusqlite::Result<()> {
-        // The version is read again under the lock: another process may have migrated in the meantime.
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let current = version(&transaction)?;
-        let n_done = usize::try_from(current).unwrap_or(0);
-        for migration in MIGRATIONS.iter().skip(n_done) {
-            transaction.execute_batch(migration)?;
+        // What is missing is read again under the lock: another process may have migrated in the meantime.
+        let missing = missing(&transaction)?;
+        transaction
+            .execute_batch("CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY) STRICT")?;
+        for (number, migration) in MIGRATIONS {
+            if missing.contains(&number) {
+                transaction.execute_batch(migration)?;
+            }
+            transaction.execute("INSERT OR IGNORE INTO migrations (number) VALUES (?1)", [number])?;
         }
-        transaction.pragma_update(None, "user_version", known.max(current))?;
+        transaction.pragma_update(None, "user_version", known)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.commit()
     })();
     migrated.map_err(|error| on_open(path, &error))
 }
 
+/// Numbers of the migrations that have not run. A file from before there was a table of them has run all up to its
+/// version.
+fn missing(connection: &Connection) -> rusqlite::Result<Vec<i64>> {
+    let has_table: bool = connection.query_row(
+        "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'migrations')",
+        [],
+        |row| row.get(0),
+    )?;
+    let numbers = MIGRATIONS.iter().map(|(number, _)| *number);
+    if !has_table {
+        let current = version(connection)?;
+        return Ok(numbers.filter(|number| *number > current).collect());
+    }
+    let mut statement = connection.prepare("SELECT number FROM migrations")?;
+    let done: Vec<i64> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    Ok(numbers.filter(|number| !done.contains(number)).collect())
+}
+
 fn known_version() -> i64 {
-    i64::try_from(MIGRATIONS.len()).expect("there are few migrations")
+    MIGRATIONS.iter().map(|(number, _)| *number).max().expect("there are migrations")
 }
 
 fn version(connection: &Connection) -> rusqlite::Result<i64> {
@@ -218,6 +244,31 @@ mod tests {
         let newer = known_version() + 1;
         connect(&path).unwrap().pragma_update(None, "user_version", newer).unwrap();
         assert!(matches!(Records::open(&path), Err(RecordsError::Newer { found, .. }) if found == newer));
+    }
+
+    #[test]
+    fn what_is_missing_is_made_up_for_whatever_came_after_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("records.sqlite");
+        // As the first released version left a file: its number only, no table of numbers.
+        let connection = connect(&path).unwrap();
+        connection.execute_batch(MIGRATIONS[0].1).unwrap();
+        connection.pragma_update(None, "user_version", 1).unwrap();
+        connection.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        drop(connection);
+        let records = Records::open(&path).unwrap();
+        assert!(records.channel_events("none", 1).unwrap().is_empty());
+        drop(records);
+        // As a program leaves it that knew a later part but not an earlier one.
+        let connection = connect(&path).unwrap();
+        connection
+            .execute_batch("DROP TABLE channel_events; DELETE FROM migrations WHERE number = 3")
+            .unwrap();
+        for table in ["messages", "deliveries", "conversations", "cursors", "drafts"] {
+            connection.execute_batch(&format!("DROP TABLE channel_{table}")).unwrap();
+        }
+        drop(connection);
+        assert!(Records::open(&path).unwrap().channel_events("none", 1).unwrap().is_empty());
     }
 
     #[test]
