@@ -48,6 +48,25 @@ fn from_the_first_key_on_every_call_needs_one() {
 }
 
 #[test]
+fn a_conversation_goes_on_with_the_key_that_began_it_only() {
+    let (knowledge, data) = (small_knowledge(), folder());
+    let server = Server::start(knowledge.path(), data.path());
+    let create = |name: &str| {
+        let arguments = ["keys", "create", "--name", name, "--role", "rep"];
+        run_on(knowledge.path(), data.path(), &arguments).expect_status(0).stdout.trim().to_owned()
+    };
+    let (mine, theirs) = (create("mine"), create("theirs"));
+    let question = json!({"message": "泵保修多久？", "request_id": "r"});
+    let (_, begun) = with_key(&server, &mine, "/api/v1/chat", &question);
+    let next = json!({"message": "泵的底价是多少？", "session_id": begun["session_id"]});
+    assert_eq!(with_key(&server, &mine, "/api/v1/chat", &next).1["session_id"], begun["session_id"]);
+    assert_ne!(with_key(&server, &theirs, "/api/v1/chat", &next).1["session_id"], begun["session_id"]);
+    let (status, other) = with_key(&server, &theirs, "/api/v1/chat", &question);
+    assert_eq!(status, 200, "another's request id says nothing: {other}");
+    assert_ne!(other["session_id"], begun["session_id"]);
+}
+
+#[test]
 fn what_is_internal_is_for_reps_and_never_for_customers() {
     let (knowledge, data) = (small_knowledge(), folder());
     let server = Server::start(knowledge.path(), data.path());

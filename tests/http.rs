@@ -132,6 +132,41 @@ fn search_and_chat_have_the_contract_s_shapes() {
 }
 
 #[test]
+fn a_message_that_is_sent_again_is_one_message_and_a_conversation_reads_as_it_was_told() {
+    let data = own_sample_data();
+    let server = Server::start(&sample_knowledge(), data.path());
+    let customer = json!({"id": "c-102", "name": "晨露饮料", "industry": "食品饮料"});
+    assert_eq!(server.post("/api/v1/customers", &customer).status(), 201);
+    let message = json!({"message": "这个客户适合发哪些案例？", "customer_id": "c-102", "request_id": "r-1"});
+    let told = server.ask("/api/v1/chat", &message);
+    let again = server.ask("/api/v1/chat", &message);
+    for name in ["session_id", "message_id", "answer", "citations", "suggestions", "intent", "generator"] {
+        assert_eq!(told[name], again[name], "{name}");
+    }
+    assert_chat_reply(&again);
+    let other = json!({"message": "保修多久？", "request_id": "r-1"});
+    let refused = server.post("/api/v1/chat", &other);
+    assert_eq!(refused.status(), 409);
+    let before_customers =
+        json!({"message": message["message"], "audience": "customer", "request_id": "r-1"});
+    assert_eq!(server.post("/api/v1/chat", &before_customers).status(), 409, "never what was said inside");
+
+    let session = told["session_id"].as_str().unwrap();
+    let read: Value = server.get(&format!("/api/v1/conversations/{session}")).json().unwrap();
+    assert_eq!(read["messages"].as_array().unwrap().len(), 2, "{read}");
+    assert_eq!((&read["customer_id"], &read["messages"][0]["text"]), (&json!("c-102"), &message["message"]));
+    let answer = &read["messages"][1];
+    assert_eq!((&answer["text"], &answer["answer"]["citations"]), (&told["answer"], &told["citations"]));
+    assert_eq!(answer["answer"]["intent"], "find_cases");
+
+    // A conversation is about one customer: with another it is another one.
+    let with = |id: &str| json!({"message": "LB-300S 保修多久？", "session_id": session, "customer_id": id});
+    assert_eq!(server.post("/api/v1/customers", &json!({"id": "c-103", "name": "麦禾食品"})).status(), 201);
+    assert_eq!(server.ask("/api/v1/chat", &with("c-102"))["session_id"], session);
+    assert_ne!(server.ask("/api/v1/chat", &with("c-103"))["session_id"], session);
+}
+
+#[test]
 fn a_streamed_reply_is_the_whole_reply_in_events() {
     let data = own_sample_data();
     let server = Server::start(&sample_knowledge(), data.path());

@@ -12,6 +12,7 @@ mod engine;
 mod facts;
 mod generate;
 mod intent;
+mod kept;
 mod objection;
 mod plan;
 mod prompts;
@@ -31,11 +32,12 @@ pub use answer::{Answer, Citation, Intent, Outcome, RefusalReason};
 use engine::Composed;
 use flightdeck_corpus::Audience;
 pub use flightdeck_models::Listener;
-use flightdeck_records::{CustomerProfile, Records, RecordsError, Role};
+use flightdeck_records::{Asked, CustomerProfile, Records, RecordsError};
 use flightdeck_retrieval::{Index, RetrievalError, Store};
 pub use generate::{Fallback, Generation, Writer};
 use intent::Names;
 use jiff::civil::Date;
+pub use kept::{KeptAnswer, KeptCitation, KeptDocument};
 use prompts::audience_name;
 pub use prompts::{PromptError, Prompts};
 pub use support::Signs;
@@ -55,6 +57,17 @@ pub struct Request {
     pub audience: Audience,
     /// The day that validity is judged by.
     pub day: Date,
+    /// Who sent it, and as what.
+    pub origin: Origin,
+}
+
+/// Where a message comes from. The default is this machine, without a name of its own for the message.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Id of the key that it was sent with. A conversation goes on only with the key that began it.
+    pub owner: Option<String>,
+    /// The sender's own id of the message: the same one again is the same message, not a second one.
+    pub request_id: Option<String>,
 }
 
 /// The answer with its place in the conversation.
@@ -66,6 +79,19 @@ pub struct Reply {
     pub message_id: String,
     /// The answer.
     pub answer: Answer,
+}
+
+/// An answer that was given before.
+#[derive(Clone, Debug)]
+pub struct Recalled {
+    /// The conversation.
+    pub session_id: String,
+    /// The answer's own id.
+    pub message_id: String,
+    /// Its text.
+    pub text: String,
+    /// What else was kept of it.
+    pub answer: KeptAnswer,
 }
 
 /// Answers questions from the current index and writes conversations and gaps to the records.
@@ -84,8 +110,15 @@ pub struct Prepared {
     message: String,
     audience: Audience,
     day: Date,
-    /// The conversation and the answer's place in it; `None` where nothing is recorded.
-    place: Option<(String, String)>,
+    /// `None` where nothing is recorded.
+    place: Option<Place>,
+}
+
+/// Where an answer is to stand: ids of its conversation, its question, and its own.
+struct Place {
+    session: String,
+    question: String,
+    message: String,
 }
 
 impl Prepared {
@@ -96,12 +129,12 @@ impl Prepared {
 
     /// The conversation; empty where nothing is recorded.
     pub fn session_id(&self) -> &str {
-        self.place.as_ref().map_or("", |(session, _)| session)
+        self.place.as_ref().map_or("", |place| &place.session)
     }
 
     /// The answer to come; empty where nothing is recorded.
     pub fn message_id(&self) -> &str {
-        self.place.as_ref().map_or("", |(_, message)| message)
+        self.place.as_ref().map_or("", |place| &place.message)
     }
 }
 
@@ -138,10 +171,11 @@ impl Assistant {
         let place = match &self.records {
             None => None,
             Some(records) => {
-                let session_id = session(records, request)?;
-                let nothing = serde_json::Value::Null;
-                records.append_message(&session_id, Role::User, &request.message, &nothing)?;
-                Some((session_id, Records::new_message_id()))
+                let session = session(records, request)?;
+                let (owner, request_id) = (&request.origin.owner, &request.origin.request_id);
+                let (owner, request_id) = (owner.as_deref(), request_id.as_deref());
+                let question = records.append_question(&session, &request.message, owner, request_id)?;
+                Some(Place { session, question, message: Records::new_message_id() })
             }
         };
         let message = request.message.clone();
@@ -167,30 +201,41 @@ impl Assistant {
             let _ = listener.text(&composed.answer.text);
             composed.answer
         };
-        let (Some(records), Some((session_id, message_id))) = (&self.records, place) else {
+        let (Some(records), Some(place)) = (&self.records, place) else {
             return Ok(Reply { session_id: String::new(), message_id: String::new(), answer });
         };
-        let cited: Vec<&str> = answer.citations.iter().map(|c| &*c.document().id.0).collect();
-        let mut details = serde_json::json!({
-            "intent": answer.intent,
-            "refused": answer.outcome != Outcome::Grounded,
-            "support": answer.support,
-            "cited": cited,
-            "generator": answer.generator,
-        });
+        let mut details = kept::details(&answer);
         if let Some(generation) = &answer.generation {
             details["generation"] = trace(generation);
         }
-        records.append_message_as(&message_id, &session_id, Role::Assistant, &answer.text, &details)?;
+        let Place { session, question, message: id } = place;
+        let message_id = records.append_answer(&id, &session, &question, &answer.text, &details)?;
         if let Outcome::Abstained(reason) = answer.outcome {
             let reason = match reason {
                 RefusalReason::NotInKnowledge => "not_in_knowledge",
                 RefusalReason::OutOfScope => "out_of_scope",
             };
             let (audience, intent) = (audience_name(audience), answer.intent.name());
-            records.record_gap(&message, audience, intent, reason, Some(&session_id))?;
+            records.record_gap(&message, audience, intent, reason, Some(&session))?;
         }
-        Ok(Reply { session_id, message_id, answer })
+        Ok(Reply { session_id: session, message_id, answer })
+    }
+
+    /// The answer that this very message got before: the same request id of the same owner.
+    ///
+    /// # Errors
+    /// [`AssistantError::RequestIdTaken`] when another message was sent under it; when the records fail.
+    pub fn recall(&self, request: &Request) -> Result<Option<Recalled>, AssistantError> {
+        let Some(records) = &self.records else { return Ok(None) };
+        let Some(Asked { session, answer: Some(message), .. }) = asked(records, request)? else {
+            return Ok(None);
+        };
+        Ok(Some(Recalled {
+            session_id: session.id,
+            message_id: message.id,
+            answer: KeptAnswer::read(&message.details),
+            text: message.text,
+        }))
     }
 
     /// The answer to one message, with nothing recorded of it. CPU-bound as [`Assistant::reply`].
@@ -247,16 +292,37 @@ impl Assistant {
     }
 }
 
-/// The conversation that the request continues, or a new one. A conversation never changes its audience: what was
-/// said inside must not go on before a customer.
-fn session(records: &Records, request: &Request) -> Result<String, RecordsError> {
-    let audience = audience_name(request.audience);
-    match &request.session_id {
-        Some(id) if records.session(id)?.is_some_and(|session| session.audience == audience) => {
-            Ok(id.clone())
-        }
-        _ => records.start_session(audience, request.customer_id.as_deref()),
+/// The conversation that the request continues, or a new one.
+///
+/// A conversation never changes its audience: what was said inside must not go on before a customer. It goes on with
+/// the key that began it, and is about one customer, so that who asks to be forgotten can be.
+fn session(records: &Records, request: &Request) -> Result<String, AssistantError> {
+    if let Some(asked) = asked(records, request)? {
+        return Ok(asked.session.id);
     }
+    let audience = audience_name(request.audience);
+    let (owner, customer_id) = (&request.origin.owner, &request.customer_id);
+    let known = request.session_id.as_deref().map(|id| records.session(id)).transpose()?.flatten();
+    let Some(session) = known.filter(|known| {
+        let is_theirs = known.audience == audience && known.owner == *owner;
+        is_theirs
+            && (known.customer_id.is_none() || customer_id.is_none() || known.customer_id == *customer_id)
+    }) else {
+        return Ok(records.start_session(audience, customer_id.as_deref(), owner.as_deref())?);
+    };
+    if let (None, Some(customer_id)) = (&session.customer_id, customer_id) {
+        records.set_session_customer(&session.id, customer_id)?;
+    }
+    Ok(session.id)
+}
+
+/// The same message as it was sent before.
+fn asked(records: &Records, request: &Request) -> Result<Option<Asked>, AssistantError> {
+    let Origin { owner, request_id: Some(request_id) } = &request.origin else { return Ok(None) };
+    let Some(asked) = records.asked_before(owner.as_deref(), request_id)? else { return Ok(None) };
+    let is_same =
+        asked.question == request.message && asked.session.audience == audience_name(request.audience);
+    if is_same { Ok(Some(asked)) } else { Err(AssistantError::RequestIdTaken(request_id.clone())) }
 }
 
 /// What is kept of a model's part in an answer.
@@ -292,6 +358,9 @@ pub enum AssistantError {
     /// `customer_id` names nobody.
     #[error("customer not found: {0}")]
     UnknownCustomer(String),
+    /// A request id was used for another message.
+    #[error("the request id {0} was used for another message")]
+    RequestIdTaken(String),
     /// The search failed.
     #[error(transparent)]
     Retrieval(#[from] RetrievalError),

@@ -168,6 +168,10 @@ impl From<AssistantError> for Failure {
                 format!("no customer has the id {id}; add customers with `flightdeck customers import FILE`"),
                 format!("没有编号为 {id} 的客户；可用 flightdeck customers import FILE 导入客户"),
             ),
+            AssistantError::RequestIdTaken(_) => Self::new(
+                format!("{error}; give each message an id of its own"),
+                format!("{error}；请为每条消息使用不同的编号"),
+            ),
             AssistantError::Retrieval(error) => error.into(),
             AssistantError::Records(error) => error.into(),
         }

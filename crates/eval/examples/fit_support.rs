@@ -9,7 +9,7 @@ use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 
-use flightdeck_assistant::{Assistant, Outcome, RefusalReason, Request, Signs};
+use flightdeck_assistant::{Assistant, Origin, Outcome, RefusalReason, Request, Signs};
 use flightdeck_corpus::Reader;
 use flightdeck_eval::{QuestionCustomer, read_questions};
 use flightdeck_retrieval::{Access, Store};
@@ -60,6 +60,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             },
             audience: question.audience.into(),
             day,
+            origin: Origin::default(),
         };
         let answer = assistant.reply(&request)?.answer;
         n_unanswerable += usize::from(question.expect.refuse);

@@ -10,7 +10,7 @@ mod tally;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use flightdeck_assistant::{Assistant, Request};
+use flightdeck_assistant::{Assistant, Origin, Request};
 use jiff::civil::Date;
 use serde::Serialize;
 pub use tally::Figures;
@@ -109,5 +109,6 @@ fn request_of(question: &Question, day: Date) -> Request {
         customer,
         audience: question.audience.into(),
         day,
+        origin: Origin::default(),
     }
 }

@@ -83,7 +83,7 @@ impl Records {
 }
 
 /// Letters and digits only, in one width and case; a question without any stays as it is.
-fn normalised(question: &str) -> String {
+pub(crate) fn normalised(question: &str) -> String {
     let bare: String =
         question.nfkc().flat_map(char::to_lowercase).filter(|letter| letter.is_alphanumeric()).collect();
     if bare.is_empty() { question.trim().to_owned() } else { bare }

@@ -1,9 +1,10 @@
 //! Customers from a file as a CRM or a spreadsheet exports them.
 //!
-//! CSV, JSON and JSONL, with column names in Chinese or English and in any order. A file is taken whole or not at
-//! all: a bad row is an error with its line, so that nobody finds out weeks later which half was missing.
+//! CSV, JSON and JSONL, and sheets that the caller has read, with column names in Chinese or English and in any
+//! order. A file is taken whole or not at all: a bad row is an error with its line, so that nobody finds out weeks
+//! later which half was missing.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use encoding_rs::{GB18030, UTF_8, UTF_16BE, UTF_16LE};
 use serde_json::{Map, Value};
@@ -15,8 +16,8 @@ use crate::{Customer, CustomerProfile};
 /// Why a file of customers cannot be imported.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImportError {
-    /// The file's name does not end in `.csv`, `.json` or `.jsonl`.
-    #[error("{0}: customers are imported from .csv, .json or .jsonl")]
+    /// The file's name ends in nothing that customers are read from.
+    #[error("{0}: customers are imported from .csv, .xlsx, .json or .jsonl")]
     UnknownFormat(String),
     /// The file is neither UTF-8 nor GB18030 nor marked UTF-16.
     #[error("{0}: the text is neither UTF-8 nor GB18030; save the file as UTF-8")]
@@ -60,7 +61,48 @@ pub fn parse_customers(file_name: &str, bytes: &[u8]) -> Result<Vec<Customer>, I
         Some("jsonl" | "ndjson") => jsonl_rows(file_name, &text)?,
         _ => return Err(ImportError::UnknownFormat(file_name.to_owned())),
     };
+    customers_of(file_name, rows)
+}
 
+/// A sheet of a workbook, cells as a person sees them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SheetOfCustomers {
+    /// The sheet's name.
+    pub name: String,
+    /// Column names.
+    pub header: Vec<String>,
+    /// Below the header, in its columns.
+    pub rows: Vec<Vec<String>>,
+}
+
+/// The customers in a workbook, sheet after sheet; a sheet whose columns are not a customer's holds none.
+///
+/// # Errors
+/// As [`ImportError`].
+pub fn parse_customer_sheets(
+    file_name: &str,
+    sheets: Vec<SheetOfCustomers>,
+) -> Result<Vec<Customer>, ImportError> {
+    let mut rows = Vec::new();
+    let mut is_list = false;
+    for sheet in sheets {
+        if !is_about_customers(&sheet.header) {
+            continue;
+        }
+        is_list = true;
+        rows.extend((1..).zip(sheet.rows).map(|(number, cells)| SourceRow {
+            place: format!("sheet {}, row {number} below the header", sheet.name),
+            cells: sheet.header.iter().cloned().zip(cells).collect(),
+        }));
+    }
+    if is_list {
+        customers_of(file_name, rows)
+    } else {
+        Err(ImportError::NoCustomerColumn(file_name.to_owned()))
+    }
+}
+
+fn customers_of(file_name: &str, rows: Vec<SourceRow>) -> Result<Vec<Customer>, ImportError> {
     let mut customers = Vec::with_capacity(rows.len());
     let mut seen: HashMap<String, String> = HashMap::new();
     for row in rows {
@@ -129,6 +171,17 @@ impl SourceRow {
     }
 }
 
+/// Whether a sheet lists customers: products have a 名称 and an id too, so one such column alone says nothing.
+fn is_about_customers(header: &[String]) -> bool {
+    let fields: HashSet<&str> = header.iter().filter_map(|column| canonical(column)).collect();
+    let names_one = fields.contains("id") || fields.contains("name");
+    let says_customer = |column: &String| {
+        let column = column.to_lowercase();
+        ["客户", "公司", "customer"].iter().any(|word| column.contains(word)) && canonical(&column).is_some()
+    };
+    names_one && (fields.len() > 1 || header.iter().any(says_customer))
+}
+
 /// The profile's field that a column fills.
 fn canonical(column: &str) -> Option<&'static str> {
     let column = column.trim().to_lowercase().replace([' ', '-'], "_");
@@ -147,9 +200,11 @@ fn canonical(column: &str) -> Option<&'static str> {
     })
 }
 
+/// The id of a customer of whom only the name is known; the same for the same name.
+///
 /// Twelve hexadecimal digits of the name's hash: even among a million customers two names fall together once in
 /// some five hundred files, and then the import says so.
-fn id_from_name(name: &str) -> String {
+pub fn id_from_name(name: &str) -> String {
     format!("c-{}", &hexadecimal(&Sha256::digest(name.as_bytes()))[..12])
 }
 
@@ -330,11 +385,38 @@ mod tests {
         assert!(error("a.json", "[1]").contains("entry 1: not an object"));
         assert!(error("a.json", "{").contains("not JSON"));
         assert!(error("a.json", "{}").contains("customers"));
-        assert!(error("a.xlsx", "").contains(".csv, .json or .jsonl"));
+        assert!(error("a.docx", "").contains(".csv, .xlsx, .json or .jsonl"));
         assert!(matches!(
             parse_customers("a.csv", b"id,name\n\xFF\xFF\xFF,\x80\n"),
             Err(ImportError::UnknownEncoding(_))
         ));
+    }
+
+    #[test]
+    fn the_sheets_of_a_workbook_are_one_list_and_sheets_about_something_else_are_left_out() {
+        let sheet = |name: &str, header: &[&str], row: &[&str]| SheetOfCustomers {
+            name: name.to_owned(),
+            header: header.iter().map(ToString::to_string).collect(),
+            rows: vec![row.iter().map(ToString::to_string).collect()],
+        };
+        let east = sheet("华东", &["客户编号", "客户名称", "阶段"], &["c-1", "华睿饮料", "报价"]);
+        let notes = sheet("说明", &["作者", "日期"], &["周小满", "2026-03-01"]);
+        let south = sheet("华南", &["id", "name"], &["c-2", "Baan Suan Foods"]);
+        let parse = |sheets: &[&SheetOfCustomers]| {
+            parse_customer_sheets("客户.xlsx", sheets.iter().map(|sheet| (*sheet).clone()).collect())
+        };
+        let customers = parse(&[&east, &notes, &south]).unwrap();
+        assert_eq!(customers.len(), 2);
+        assert_eq!(customers[0].profile.stage.as_deref(), Some("报价"));
+        // A price list has names and numbers too.
+        let prices = sheet("面价", &["型号", "名称", "面价"], &["LB-300S", "高速贴标机", "26.8"]);
+        for other in [&notes, &prices] {
+            assert!(matches!(parse(&[other]), Err(ImportError::NoCustomerColumn(_))), "{}", other.name);
+        }
+        let names_only = sheet("名单", &["客户名称"], &["麦禾食品"]);
+        assert_eq!(parse(&[&names_only, &prices]).unwrap().len(), 1);
+        let twice = parse(&[&east, &east]).unwrap_err().to_string();
+        assert!(twice.contains("sheet 华东, row 1 below the header"), "{twice}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What people do: customers, conversations, gaps, keys and the audit trail.
+//! What people do: customers and what was sent to them, conversations, feedback, gaps, keys and the audit trail.
 //!
 //! Everything lies in one file, `DATA/records.sqlite`, and this crate alone knows that it is a database; the others
 //! see [`Records`] and plain structs. Unlike the index, the file cannot be made again from the knowledge folder, so
@@ -9,27 +9,34 @@
 //! thread of their own.
 
 mod audit;
+mod backup;
 mod channels;
 mod conversations;
 mod customers;
+mod feedback;
 mod gaps;
 mod import;
+mod interactions;
 mod keys;
+mod personal;
 mod schema;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub use audit::AuditEntry;
+pub use audit::{Actor, AuditEntry};
 pub use channels::{
     ChannelConversation, ChannelDelivery, ChannelDraft, ChannelEvent, ChannelMessage, ChannelPush,
     ChannelSettlement, NewChannelMessage, NewDelivery, NewDraft,
 };
-pub use conversations::{Message, Role, Session};
-pub use customers::{Customer, CustomerProfile, ImportReport};
+pub use conversations::{Asked, Conversation, ConversationQuery, Message, Role, Session};
+pub use customers::{Change, Customer, CustomerChange, CustomerProfile, ImportReport};
+pub use feedback::{Feedback, FeedbackQuery, JudgedAnswer, Rating};
 pub use gaps::Gap;
-pub use import::{ImportError, parse_customers};
+pub use import::{ImportError, SheetOfCustomers, id_from_name, parse_customer_sheets, parse_customers};
+pub use interactions::{Interaction, InteractionKind, NewInteraction};
 pub use keys::{Key, KeyRole, UnknownRole};
+pub use personal::{Erased, PersonalData};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 /// The records of one data folder.
@@ -79,6 +86,14 @@ impl Records {
         let done = work(&transaction)?;
         transaction.commit()?;
         Ok(done)
+    }
+
+    /// Moves the log's content into the file and empties the log, so that what was erased stands in neither. Where
+    /// another process reads at the moment this is left to `SQLite`, which does it when the last one closes.
+    fn empty_log(&self) {
+        let writer = lock(&self.writer);
+        let _reader = self.reader.as_ref().map(lock);
+        let _ = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     }
 }
 
@@ -134,6 +149,23 @@ pub enum RecordsError {
     /// A message was added to a conversation that does not exist.
     #[error("no such conversation: {0}")]
     UnknownSession(String),
+    /// There is no customer of this id.
+    #[error("no such customer: {0}")]
+    UnknownCustomer(String),
+    /// A customer was to be added under an id that another one has.
+    #[error("there is a customer {0} already")]
+    CustomerExists(String),
+    /// Feedback was given on what is no answer.
+    #[error("no such answer: {0}")]
+    UnknownMessage(String),
+    /// The backup cannot be written, or something stands in its place.
+    #[error("cannot write the backup {path}: {reason}")]
+    Backup {
+        /// Where it was to be written.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// The operating system gives no random bytes, so no key can be made.
     #[error("no random bytes from the operating system: {0}")]
     NoRandomness(String),
@@ -175,7 +207,7 @@ mod tests {
     fn readers_see_what_was_committed() {
         let folder = tempfile::tempdir().unwrap();
         let records = Records::open(folder.path().join("records.sqlite")).unwrap();
-        let id = records.start_session("internal", None).unwrap();
+        let id = records.start_session("internal", None, None).unwrap();
         assert!(records.session_exists(&id).unwrap());
     }
 }

@@ -17,8 +17,11 @@ use crate::RecordsError;
 const APPLICATION_ID: i64 = 0x4644_636B;
 
 /// By number, rising.
-const MIGRATIONS: [(i64, &str); 2] =
-    [(1, include_str!("migrations/0001.sql")), (3, include_str!("migrations/0003.sql"))];
+const MIGRATIONS: [(i64, &str); 3] = [
+    (1, include_str!("migrations/0001.sql")),
+    (2, include_str!("migrations/0002.sql")),
+    (3, include_str!("migrations/0003.sql")),
+];
 
 /// Opens, checks and migrates the file; makes it where it is missing.
 pub(crate) fn open_file(path: &Path) -> Result<Connection, RecordsError> {
@@ -53,6 +56,8 @@ pub(crate) fn connect(path: &Path) -> Result<Connection, RecordsError> {
         // WAL's usual NORMAL may lose the last commits when the power fails; what people did is worth an fsync.
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
+        // What is erased must not stay readable in the file's free pages.
+        connection.pragma_update(None, "secure_delete", true)?;
         Ok(connection)
     };
     configured().map_err(|error| on_open(path, &error))
@@ -161,7 +166,7 @@ mod tests {
     fn opening_again_keeps_what_was_written() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("made/on/the/way/records.sqlite");
-        let session = Records::open(&path).unwrap().start_session("customer", None).unwrap();
+        let session = Records::open(&path).unwrap().start_session("customer", None, None).unwrap();
         assert!(Records::open(&path).unwrap().session_exists(&session).unwrap());
     }
 
@@ -171,7 +176,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("records.sqlite");
         let records = Records::open(&path).unwrap();
-        let session = records.start_session("internal", None).unwrap();
+        let session = records.start_session("internal", None, None).unwrap();
         for n in 0..50 {
             records
                 .append_message(&session, Role::User, &format!("第 {n} 句"), &serde_json::Value::Null)
@@ -184,6 +189,28 @@ mod tests {
         }
         let found = Records::open(after_kill.join("records.sqlite")).unwrap();
         assert_eq!(found.messages(&session).unwrap().len(), 50);
+    }
+
+    #[test]
+    fn a_file_of_the_first_version_is_migrated_with_all_that_it_holds() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("records.sqlite");
+        {
+            let first = connect(&path).unwrap();
+            first.execute_batch(MIGRATIONS[0].1).unwrap();
+            first
+                .execute_batch(
+                    "INSERT INTO sessions VALUES ('s', 'internal', NULL, 1000), ('empty', 'internal', NULL, 7);
+                     INSERT INTO messages VALUES ('m', 's', 1, 'user', '保修多久？', 'null', 2000);",
+                )
+                .unwrap();
+            first.pragma_update(None, "user_version", 1).unwrap();
+            first.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        }
+        let records = Records::open(&path).unwrap();
+        assert_eq!(records.messages("s").unwrap().len(), 1);
+        let updated = |id: &str| records.session(id).unwrap().unwrap().updated_at.as_millisecond();
+        assert_eq!((updated("s"), updated("empty")), (2000, 7));
     }
 
     #[test]
@@ -269,6 +296,22 @@ mod tests {
         }
         drop(connection);
         assert!(Records::open(&path).unwrap().channel_events("none", 1).unwrap().is_empty());
+        // As a program leaves it that knew the third part and not the second.
+        let path = folder.path().join("other.sqlite");
+        let connection = connect(&path).unwrap();
+        for number in [0, 2] {
+            connection.execute_batch(MIGRATIONS[number].1).unwrap();
+        }
+        connection
+            .execute_batch(
+                "CREATE TABLE migrations (number INTEGER PRIMARY KEY) STRICT;
+                 INSERT INTO migrations VALUES (1), (3)",
+            )
+            .unwrap();
+        connection.pragma_update(None, "user_version", 3).unwrap();
+        connection.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        drop(connection);
+        assert!(Records::open(&path).unwrap().feedback_of("none", None).unwrap().is_none());
     }
 
     #[test]

@@ -7,7 +7,6 @@
 //! it is, a request from elsewhere.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::request::Parts;
@@ -16,7 +15,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use flightdeck_corpus::Audience;
-use flightdeck_records::{Key, KeyRole};
+use flightdeck_records::{Actor, Key, KeyRole, Session};
 
 use crate::error::ApiError;
 use crate::state::AppState;
@@ -25,9 +24,11 @@ use crate::state::AppState;
 const PROXY_HEADERS: [&str; 5] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"];
 
 /// Who is calling; put into the request by [`authorize`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Caller {
     pub role: KeyRole,
+    /// The key; `None` for this machine while there are no keys.
+    pub actor: Option<Actor>,
 }
 
 impl Caller {
@@ -35,7 +36,7 @@ impl Caller {
     ///
     /// # Errors
     /// `forbidden` when a bot asks for what is internal.
-    pub fn audience(self, asked: Option<Audience>) -> Result<Audience, ApiError> {
+    pub fn audience(&self, asked: Option<Audience>) -> Result<Audience, ApiError> {
         match (self.role, asked) {
             (KeyRole::Bot, Some(Audience::Internal)) => {
                 let message = "a bot's key sees what customers may see, nothing internal";
@@ -45,6 +46,45 @@ impl Caller {
             (_, asked) => Ok(asked.unwrap_or(Audience::Internal)),
         }
     }
+
+    /// Whose conversations are theirs: the key's id.
+    pub fn owner(&self) -> Option<&str> {
+        self.actor.as_ref().map(|actor| actor.id.as_str())
+    }
+
+    /// Whether this conversation may be read: one's own, and for those who curate every one.
+    pub fn may_read(&self, session: &Session) -> bool {
+        self.is_curator() || session.owner.as_deref() == self.owner()
+    }
+
+    pub fn is_curator(&self) -> bool {
+        matches!(self.role, KeyRole::Admin | KeyRole::Marketing)
+    }
+
+    /// For what the company's own people may see.
+    ///
+    /// # Errors
+    /// `forbidden` for a bot, which speaks to customers.
+    pub fn must_be_staff(&self) -> Result<(), ApiError> {
+        let is_staff = self.role != KeyRole::Bot;
+        is_staff.then_some(()).ok_or_else(|| ApiError::forbidden("a bot's key may not see the records"))
+    }
+
+    /// For what those see who look after the knowledge.
+    ///
+    /// # Errors
+    /// `forbidden` for all but marketing and admins.
+    pub fn must_be_curator(&self) -> Result<(), ApiError> {
+        let message = "this needs a key of marketing or an admin";
+        self.is_curator().then_some(()).ok_or_else(|| ApiError::forbidden(message))
+    }
+
+    /// # Errors
+    /// `forbidden` for all but admins.
+    pub fn must_be_admin(&self) -> Result<(), ApiError> {
+        let is_admin = self.role == KeyRole::Admin;
+        is_admin.then_some(()).ok_or_else(|| ApiError::forbidden("this needs an admin's key"))
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {
@@ -52,7 +92,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         // A route that was not put behind `authorize` must not become an open one.
-        parts.extensions.get().copied().ok_or_else(|| ApiError::unauthorized("this call needs a key"))
+        parts.extensions.get().cloned().ok_or_else(|| ApiError::unauthorized("this call needs a key"))
     }
 }
 
@@ -86,27 +126,25 @@ pub(crate) async fn may_read_metrics(state: &AppState, request: &Parts) -> Resul
 async fn identify(state: &AppState, request: &Parts) -> Result<Caller, ApiError> {
     let (has_keys, key) = look_up(state, &request.headers).await?;
     match key {
-        Some(key) => Ok(Caller { role: key.role }),
+        Some(key) => Ok(Caller { role: key.role, actor: Some(Actor { id: key.id, name: key.name }) }),
         None if has_keys => Err(ApiError::unauthorized(
             "this call needs a key that is known and not revoked, as: Authorization: Bearer KEY",
         )),
-        None => is_local(request).map(|()| Caller { role: KeyRole::Admin }),
+        None => is_local(request).map(|()| Caller { role: KeyRole::Admin, actor: None }),
     }
 }
 
 /// Whether there are keys at all, and the one that came with the request.
 async fn look_up(state: &AppState, headers: &HeaderMap) -> Result<(bool, Option<Key>), ApiError> {
-    let records = Arc::clone(state.records());
     let secret = bearer(headers).map(str::to_owned);
-    // The database may wait for a disk, the asynchronous threads must not.
-    let found = tokio::task::spawn_blocking(move || {
+    let found = state.with_records(move |records| {
         let key = match &secret {
             Some(secret) => records.authenticate(secret)?,
             None => None,
         };
         Ok((records.has_keys()?, key))
     });
-    found.await.map_err(|failed| ApiError::internal(&failed))?
+    found.await
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -189,13 +227,14 @@ mod tests {
 
     #[test]
     fn a_bot_is_always_a_customer_and_the_others_choose() {
-        let bot = Caller { role: KeyRole::Bot };
+        let caller = |role| Caller { role, actor: None };
+        let bot = caller(KeyRole::Bot);
         assert_eq!(bot.audience(None), Ok(Audience::Customer));
         assert_eq!(bot.audience(Some(Audience::Customer)), Ok(Audience::Customer));
         assert_eq!(bot.audience(Some(Audience::Internal)).unwrap_err().status, StatusCode::FORBIDDEN);
         for role in [KeyRole::Admin, KeyRole::Marketing, KeyRole::Rep] {
-            assert_eq!(Caller { role }.audience(None), Ok(Audience::Internal));
-            assert_eq!(Caller { role }.audience(Some(Audience::Customer)), Ok(Audience::Customer));
+            assert_eq!(caller(role).audience(None), Ok(Audience::Internal));
+            assert_eq!(caller(role).audience(Some(Audience::Customer)), Ok(Audience::Customer));
         }
     }
 

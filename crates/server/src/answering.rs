@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flightdeck_assistant::{Assistant, AssistantError, Intent, Listener, Prepared, Reply, Request};
+use flightdeck_assistant::{Assistant, AssistantError, Intent, Listener, Prepared, Recalled, Reply, Request};
 use futures::Stream;
 use futures::stream::{self, StreamExt};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -66,6 +66,9 @@ impl Answering {
             state.telemetry().engine(Operation::Chat, took);
             Ok(match begun {
                 Begun::Composed(reply) => Self::Composed(Box::new(finished(&state, *reply, took))),
+                Begun::Recalled(given) => {
+                    Self::Composed(Box::new(ChatReply::recalled(*given, milliseconds(took))))
+                }
                 Begun::Prepared(prepared) => Self::Wording(Wording { state, assistant, prepared, started }),
             })
         })
@@ -133,11 +136,16 @@ impl Answering {
 }
 
 enum Begun {
+    /// Sent again because the reply did not arrive: it is the same question and has the same answer.
+    Recalled(Box<Recalled>),
     Composed(Box<Reply>),
     Prepared(Box<Prepared>),
 }
 
 fn begun(assistant: &Assistant, request: &Request) -> Result<Begun, AssistantError> {
+    if let Some(given) = assistant.recall(request)? {
+        return Ok(Begun::Recalled(Box::new(given)));
+    }
     let prepared = assistant.prepare(request)?;
     if assistant.asks_model(&prepared) {
         return Ok(Begun::Prepared(Box::new(prepared)));

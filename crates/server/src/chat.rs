@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use flightdeck_assistant::Request;
+use flightdeck_assistant::{Origin, Request};
 
 use crate::access::Caller;
 use crate::answering::Answering;
@@ -27,6 +27,7 @@ use crate::wire::{ChatReply, ChatRequest, ErrorBody};
         (status = 400, description = "The body is not a JSON object", body = ErrorBody),
         (status = 401, description = "The key is missing, unknown or revoked", body = ErrorBody),
         (status = 403, description = "This caller may not", body = ErrorBody),
+        (status = 409, description = "`request_id` was used for another message", body = ErrorBody),
         (status = 413, description = "The body is over 256 KiB", body = ErrorBody),
         (status = 415, description = "The body is not declared as JSON", body = ErrorBody),
         (status = 422, description = "A field has a value that it cannot have", body = ErrorBody),
@@ -47,6 +48,7 @@ pub(crate) async fn chat(
         customer: request.customer,
         audience: caller.audience(request.audience)?,
         day: jiff::Zoned::now().date(),
+        origin: Origin { owner: caller.owner().map(str::to_owned), request_id: request.request_id },
     };
     let begun = Answering::begin(state, request)?;
     if stream { Ok(sse::stream(begun)) } else { Ok(Json(begun.await?.reply().await?).into_response()) }

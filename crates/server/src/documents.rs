@@ -1,14 +1,13 @@
 //! `GET /api/v1/documents/{id}`: the source behind a citation.
 
 use axum::Json;
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::extract::State;
 
 use crate::access::Caller;
 use crate::error::ApiError;
+use crate::parameters::{Id, Parameters};
 use crate::state::AppState;
-use crate::wire::{DocumentReply, ErrorBody, audience_from_query};
+use crate::wire::{AUDIENCES, DocumentReply, ErrorBody};
 
 #[utoipa::path(
     get, path = "/api/v1/documents/{id}", tag = "knowledge", summary = "Read a document",
@@ -29,23 +28,18 @@ use crate::wire::{DocumentReply, ErrorBody, audience_from_query};
 pub(crate) async fn document(
     State(state): State<AppState>,
     caller: Caller,
-    id: Result<Path<String>, PathRejection>,
-    parameters: Result<Query<Vec<(String, String)>>, QueryRejection>,
+    Id(id): Id,
+    mut parameters: Parameters,
 ) -> Result<Json<DocumentReply>, ApiError> {
-    let Path(id) = id.map_err(|_| ApiError {
-        field: Some("id".to_owned()),
-        ..ApiError::malformed("the id is not URL-encoded UTF-8")
-    })?;
-    let Query(parameters) = parameters.map_err(|_| ApiError::malformed("the query string cannot be read"))?;
-    let asked = parameters.iter().find(|(name, _)| name == "audience");
-    let audience = caller.audience(asked.map(|(_, value)| audience_from_query(value)).transpose()?)?;
+    let audience = caller.audience(parameters.choice("audience", &AUDIENCES)?)?;
+    parameters.finish()?;
 
     let day = jiff::Zoned::now().date();
     let (_, index) = state.engine()?;
     // One answer for "does not exist" and "not for you": the difference itself would be told.
-    let document = index.document(&id, audience, day).ok_or_else(|| {
-        ApiError::new(StatusCode::NOT_FOUND, "not_found", "there is no such document for this audience today")
-    })?;
+    let document = index
+        .document(&id, audience, day)
+        .ok_or_else(|| ApiError::not_found("there is no such document for this audience today"))?;
     let superseded_by = index.superseded_by(&document.id, audience, day).map(ToString::to_string);
     Ok(Json(DocumentReply::new(&document, superseded_by, audience)))
 }

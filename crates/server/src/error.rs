@@ -44,6 +44,10 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, "invalid_request", message)
     }
 
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", message)
+    }
+
     pub fn forbidden(message: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", message)
     }
@@ -97,7 +101,15 @@ impl From<RetrievalError> for ApiError {
 
 impl From<RecordsError> for ApiError {
     fn from(error: RecordsError) -> Self {
-        Self::internal(&error)
+        match error {
+            RecordsError::UnknownCustomer(_) => Self::not_found("there is no such customer"),
+            RecordsError::CustomerExists(id) => Self {
+                status: StatusCode::CONFLICT,
+                code: "exists",
+                ..Self::invalid("id", format!("there is a customer {id:?} already"))
+            },
+            error => Self::internal(&error),
+        }
     }
 }
 
@@ -108,6 +120,11 @@ impl From<AssistantError> for ApiError {
             AssistantError::UnknownCustomer(id) => {
                 Self::invalid("customer_id", format!("there is no customer {id:?}"))
             }
+            AssistantError::RequestIdTaken(_) => Self {
+                status: StatusCode::CONFLICT,
+                code: "request_id_taken",
+                ..Self::invalid("request_id", "was used for another message; give each message its own")
+            },
             error => Self::internal(&error),
         }
     }

@@ -3,12 +3,14 @@
 //! Derived deserialisation stops at a type and cannot say `filters.kind[1]`; here each field is taken out by name,
 //! and what is left over at the end is an unknown field. `null` counts as absent, as in the contract's examples.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
+use flightdeck_records::Change;
 use futures::StreamExt;
 use serde_json::{Map, Value};
 
@@ -73,6 +75,42 @@ impl Fields {
             Some(Value::String(text)) => Ok(Some(text)),
             Some(_) => Err(self.invalid(name, "must be a text")),
         }
+    }
+
+    /// What becomes of a field: absent it stays, `null` or an empty text empties it. The one place where `null` is
+    /// not absence.
+    pub fn change(&mut self, name: &str, max_chars: usize) -> Result<Change, ApiError> {
+        match self.values.remove(name) {
+            None => Ok(Change::Keep),
+            Some(Value::Null) => Ok(Change::Clear),
+            Some(Value::String(text)) if text.chars().count() > max_chars => {
+                Err(self.invalid(name, format!("must have at most {max_chars} characters")))
+            }
+            Some(Value::String(text)) if text.trim().is_empty() => Ok(Change::Clear),
+            Some(Value::String(text)) => Ok(Change::Set(text.trim().to_owned())),
+            Some(_) => Err(self.invalid(name, "must be a text or null")),
+        }
+    }
+
+    /// As [`Fields::change`], for all fields of an object whose names are not known.
+    pub fn changes(mut self, max_chars: usize) -> Result<BTreeMap<String, Change>, ApiError> {
+        const MAX_FIELDS: usize = 100;
+        const MAX_NAME_CHARS: usize = 100;
+        let names: Vec<String> = self.values.keys().cloned().collect();
+        if names.len() > MAX_FIELDS {
+            let whole = self.prefix.trim_end_matches('.').to_owned();
+            return Err(ApiError::invalid(whole, format!("must have at most {MAX_FIELDS} fields")));
+        }
+        let changes = names.into_iter().map(|name| {
+            if name.trim().is_empty() || name.chars().count() > MAX_NAME_CHARS {
+                return Err(
+                    self.invalid(&name, format!("must have a name of 1 to {MAX_NAME_CHARS} characters"))
+                );
+            }
+            let change = self.change(&name, max_chars)?;
+            Ok((name, change))
+        });
+        changes.collect()
     }
 
     /// A whole number in `range`, if there is one.

@@ -10,13 +10,19 @@ mod access;
 mod answering;
 mod assets;
 mod chat;
+mod conversations;
+mod customers;
 mod documents;
 mod error;
+mod feedback;
 mod fields;
 mod health;
+mod interactions;
 mod observe;
 mod openai;
 mod openapi;
+mod oversight;
+mod parameters;
 mod preview;
 mod printed;
 mod search;
@@ -32,7 +38,7 @@ use axum::http::StatusCode;
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::routing::{get, post};
 use error::ApiError;
-pub use printed::{chat_reply, search_reply};
+pub use printed::{chat_reply, personal_data, search_reply};
 pub use serve::serve;
 pub use state::{AppState, Limits};
 
@@ -46,6 +52,18 @@ pub fn router(state: AppState) -> Router {
         .route("/api/v1/chat", post(chat::chat))
         .route("/api/v1/send-preview", post(preview::send_preview))
         .route("/api/v1/documents/{*id}", get(documents::document))
+        .route("/api/v1/customers", get(customers::list).post(customers::create))
+        .route(
+            "/api/v1/customers/{id}",
+            get(customers::read).patch(customers::change).delete(customers::erase),
+        )
+        .route("/api/v1/customers/{id}/export", get(customers::export))
+        .route("/api/v1/customers/{id}/interactions", get(interactions::list).post(interactions::add))
+        .route("/api/v1/conversations", get(conversations::list))
+        .route("/api/v1/conversations/{id}", get(conversations::read))
+        .route("/api/v1/feedback", get(feedback::list).post(feedback::give))
+        .route("/api/v1/gaps", get(oversight::gaps))
+        .route("/api/v1/audit", get(oversight::audit))
         .route_layer(map_response(observe::never_stored))
         .route_layer(from_fn_with_state(state.clone(), access::authorize));
     let openai = Router::new()

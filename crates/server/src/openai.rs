@@ -13,7 +13,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, body::Body};
-use flightdeck_assistant::Request;
+use flightdeck_assistant::{Origin, Request};
 use flightdeck_corpus::Audience;
 use futures::stream::{self, StreamExt};
 use serde_json::{Map, Value, json};
@@ -58,6 +58,7 @@ pub(crate) async fn completions(
         customer: None,
         audience: caller.audience(Some(audience))?,
         day: jiff::Zoned::now().date(),
+        origin: Origin { owner: caller.owner().map(str::to_owned), request_id: None },
     };
     let answering = Answering::begin(state, request)?.await?;
     let is_on = |value: Option<&Value>| value.and_then(Value::as_bool).unwrap_or(false);

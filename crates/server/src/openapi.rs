@@ -8,7 +8,9 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::wire::{StreamDelta, StreamMeta};
-use crate::{chat, documents, health, preview, search};
+use crate::{
+    chat, conversations, customers, documents, feedback, health, interactions, oversight, preview, search,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -22,6 +24,20 @@ use crate::{chat, documents, health, preview, search};
         chat::chat,
         preview::send_preview,
         documents::document,
+        customers::list,
+        customers::create,
+        customers::read,
+        customers::change,
+        customers::erase,
+        customers::export,
+        interactions::list,
+        interactions::add,
+        conversations::list,
+        conversations::read,
+        feedback::list,
+        feedback::give,
+        oversight::gaps,
+        oversight::audit,
         health::alive,
         health::ready,
         health::metrics,
@@ -34,6 +50,7 @@ use crate::{chat, documents, health, preview, search};
     tags(
         (name = "assistant", description = "Questions and answers"),
         (name = "knowledge", description = "What the answers stand on"),
+        (name = "records", description = "Customers, conversations, feedback, gaps, the audit trail"),
         (name = "health", description = "For those who run the server"),
         (name = "pages", description = "For people"),
     ),
@@ -54,7 +71,9 @@ impl Modify for Keys {
         let key = utoipa::openapi::security::SecurityRequirement::new("key", [""; 0]);
         for (path, item) in &mut openapi.paths.paths {
             if path.starts_with("/api/") {
-                for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+                for operation in
+                    [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten()
+                {
                     operation.security = Some(vec![key.clone()]);
                 }
             }

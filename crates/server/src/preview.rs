@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use axum::Json;
 use axum::extract::State;
-use flightdeck_assistant::{Outcome, Request};
+use flightdeck_assistant::{Origin, Outcome, Request};
 use flightdeck_corpus::Audience;
 
 use crate::access::Caller;
@@ -48,6 +48,7 @@ pub(crate) async fn send_preview(
         customer: request.customer,
         audience: Audience::Customer,
         day: jiff::Zoned::now().date(),
+        origin: Origin::default(),
     };
     let (engine, _) = state.engine()?;
     let admission = state.workers().admit()?;

@@ -4,15 +4,22 @@
 use std::time::Duration;
 
 use flightdeck_assistant::Reply;
+use flightdeck_records::PersonalData;
 use flightdeck_retrieval::Passage;
 use serde::Serialize;
 
 use crate::search::milliseconds;
+use crate::wire::records::PersonalDataReply;
 use crate::wire::{ChatReply, Hit, SearchReply};
 
 /// The body of `POST /api/v1/search` for these passages, found in `took`.
 pub fn search_reply(passages: Vec<Passage>, took: Duration) -> impl Serialize {
     SearchReply { hits: passages.into_iter().map(Hit::from).collect(), took_ms: milliseconds(took) }
+}
+
+/// The body of `GET /api/v1/customers/{id}/export` for these data.
+pub fn personal_data(data: PersonalData) -> impl Serialize {
+    PersonalDataReply::from(data)
 }
 
 /// The body of `POST /api/v1/chat` for this reply, made in `took`.

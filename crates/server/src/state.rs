@@ -95,6 +95,19 @@ impl AppState {
         &self.0.records
     }
 
+    /// Runs `work` on the records, on a thread that may wait for a disk.
+    ///
+    /// # Errors
+    /// Those of `work`; `internal` when it panics.
+    pub(crate) async fn with_records<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Records) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let records = Arc::clone(self.records());
+        let done = tokio::task::spawn_blocking(move || work(&records)).await;
+        done.map_err(|failed| ApiError::internal(&failed))?
+    }
+
     pub(crate) fn widget_origins(&self) -> &[String] {
         &self.0.widget_origins
     }

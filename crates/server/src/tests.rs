@@ -9,7 +9,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
 use axum::http::Request;
 use axum::response::Response;
-use flightdeck_records::{KeyRole, Records};
+use flightdeck_records::{KeyRole, Records, Role};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -133,6 +133,7 @@ async fn a_wrong_field_of_a_message_is_named() {
         (json!({"message": "问", "customer": {"budget": "1"}}), "customer.budget"),
         (json!({"message": "问", "stream": "yes"}), "stream"),
         (json!({"message": "问", "audience": 1}), "audience"),
+        (json!({"message": "问", "request_id": "r".repeat(201)}), "request_id"),
     ] {
         assert_eq!(server.refusal(CHAT, body.to_string()).await, invalid(field), "{body}");
     }
@@ -312,6 +313,261 @@ async fn the_metrics_are_for_this_machine_and_for_admins() {
     }
 }
 
+// Records
+
+const CUSTOMERS: &str = "/api/v1/customers";
+const FEEDBACK: &str = "/api/v1/feedback";
+
+impl Server {
+    /// Status and body of a request with this key.
+    async fn call(&self, method: &str, path: &str, key: &str, body: Option<Value>) -> (u16, Value) {
+        let headers = [("content-type", "application/json"), ("authorization", key)];
+        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+        let response = self.send(HERE, request(method, path, &headers, body)).await;
+        (response.status().as_u16(), body_json(response).await)
+    }
+
+    /// A conversation of one question and its answer, as the assistant leaves it; both ids.
+    fn conversation(&self, key: &str, customer_id: Option<&str>, audience: &str) -> (String, String) {
+        let records = self.0.records();
+        let secret = key.strip_prefix("Bearer ").unwrap();
+        let owner = records.authenticate(secret).unwrap().unwrap().id;
+        let session = records.start_session(audience, customer_id, Some(&owner)).unwrap();
+        records.append_question(&session, "LB-300S 速度多少？", Some(&owner), None).unwrap();
+        let details = json!({
+            "intent": "product_question", "refused": false, "suggestions": ["保修多久？"], "generator": "extractive",
+            "citations": [{
+                "n": 1, "quote": "300 瓶/分钟",
+                "document": {"id": "lb-300s", "kind": "product", "title": "LB-300S", "path": "products/lb-300s.md",
+                             "audience": "customer", "link": null},
+                "location": {"heading": ["参数"], "page": null, "line_start": 9, "line_end": 9, "start_ms": null,
+                             "end_ms": null},
+            }],
+        });
+        let answer = records.append_message(&session, Role::Assistant, "300 瓶/分钟[1]", &details).unwrap();
+        (session, answer)
+    }
+}
+
+#[tokio::test]
+async fn a_customer_is_added_read_changed_found_and_erased() {
+    let server = Server::new();
+    let (rep, admin) = (server.key(KeyRole::Rep), server.key(KeyRole::Admin));
+    let new = json!({"id": "c/7", "name": "华睿饮料", "industry": "食品饮料", "attributes": {"客户经理": "陈立航"}});
+    let (status, added) = server.call("POST", CUSTOMERS, &rep, Some(new.clone())).await;
+    assert_eq!(
+        (status, &added["name"], &added["attributes"]["客户经理"]),
+        (201, &new["name"], &json!("陈立航"))
+    );
+    let (status, taken) = server.call("POST", CUSTOMERS, &rep, Some(new)).await;
+    assert_eq!(
+        (status, &taken["error"]["code"], &taken["error"]["field"]),
+        (409, &json!("exists"), &json!("id"))
+    );
+    let (status, named) = server.call("POST", CUSTOMERS, &rep, Some(json!({"name": "麦禾食品"}))).await;
+    assert!(status == 201 && named["id"].as_str().unwrap().starts_with("c-"), "{named}");
+
+    let one = "/api/v1/customers/c%2F7";
+    let change = json!({"stage": "报价", "industry": null, "attributes": {"客户经理": null, "等级": "A"}});
+    let (status, changed) = server.call("PATCH", one, &rep, Some(change)).await;
+    assert_eq!(status, 200, "{changed}");
+    assert_eq!(server.call("GET", one, &rep, None).await, (200, changed.clone()));
+    assert_eq!((&changed["stage"], &changed["industry"]), (&json!("报价"), &Value::Null));
+    assert_eq!(changed["attributes"], json!({"等级": "A"}));
+
+    let find = async |query: &str| server.call("GET", &format!("{CUSTOMERS}?{query}"), &rep, None).await.1;
+    let found = find("q=%E6%8A%A5%E4%BB%B7").await;
+    assert_eq!((&found["customers"][0]["id"], &found["next"]), (&json!("c/7"), &Value::Null));
+    let first = find("limit=1").await;
+    let behind = find(&format!("limit=1&after={}", first["next"].as_str().unwrap())).await;
+    assert_eq!(first["customers"].as_array().unwrap().len(), 1);
+    assert_ne!(first["customers"][0]["id"], behind["customers"][0]["id"]);
+    assert_eq!(behind["next"], Value::Null);
+
+    for key in [&rep, &server.key(KeyRole::Marketing)] {
+        assert_eq!(server.call("DELETE", one, key, None).await.0, 403);
+        assert_eq!(server.call("GET", &format!("{one}/export"), key, None).await.0, 403);
+    }
+    server.conversation(&rep, Some("c/7"), "internal");
+    let (status, data) = server.call("GET", &format!("{one}/export"), &admin, None).await;
+    assert_eq!((status, &data["conversations"][0]["messages"][1]["text"]), (200, &json!("300 瓶/分钟[1]")));
+    let erased = server.call("DELETE", one, &admin, None).await;
+    assert_eq!(erased, (200, json!({"interactions": 0, "conversations": 1, "messages": 2})));
+    assert_eq!(server.call("DELETE", one, &admin, None).await.0, 404);
+    assert_eq!(server.call("GET", one, &rep, None).await.0, 404);
+    let (_, trail) = server.call("GET", "/api/v1/audit?limit=2", &admin, None).await;
+    let actions: Vec<_> = trail["entries"].as_array().unwrap().iter().map(|entry| &entry["action"]).collect();
+    assert_eq!(actions, ["customer.erase", "customer.export"]);
+    assert_eq!(trail["entries"][0]["actor"], "admin");
+}
+
+#[tokio::test]
+async fn what_is_sent_stands_on_the_timeline() {
+    let server = Server::new();
+    let (rep, other) = (server.key(KeyRole::Rep), server.key(KeyRole::Rep));
+    server.call("POST", CUSTOMERS, &rep, Some(json!({"id": "c-1", "name": "华睿饮料"}))).await;
+    let (_, answer) = server.conversation(&rep, Some("c-1"), "internal");
+    let path = "/api/v1/customers/c-1/interactions";
+    let sent = json!({"kind": "sent", "text": "张工您好", "message_id": answer, "documents": ["lb-300s"]});
+    let (status, entry) = server.call("POST", path, &rep, Some(sent.clone())).await;
+    assert_eq!((status, &entry["actor"], &entry["kind"]), (201, &json!("rep"), &json!("sent")));
+    let called = json!({"kind": "call", "text": "约了周三", "at": "2026-01-02T08:00:00Z"});
+    assert_eq!(server.call("POST", path, &rep, Some(called)).await.0, 201);
+    let (_, timeline) = server.call("GET", path, &rep, None).await;
+    let kinds: Vec<_> =
+        timeline["interactions"].as_array().unwrap().iter().map(|entry| &entry["kind"]).collect();
+    assert_eq!(kinds, ["sent", "call"], "the earlier one is further down, whenever it was entered");
+    assert_eq!(timeline["interactions"][0]["documents"], json!(["lb-300s"]));
+
+    let (status, error) = server.call("POST", path, &other, Some(sent)).await;
+    assert_eq!((status, &error["error"]["field"]), (422, &json!("message_id")), "it is not their answer");
+    let nobody = "/api/v1/customers/c-9/interactions";
+    assert_eq!(server.call("GET", nobody, &rep, None).await.0, 404);
+    let note = json!({"kind": "note", "text": "x"});
+    assert_eq!(server.call("POST", nobody, &rep, Some(note)).await.0, 404);
+    for (body, field) in [
+        (json!({"text": "x"}), "kind"),
+        (json!({"kind": "gift", "text": "x"}), "kind"),
+        (json!({"kind": "note"}), "text"),
+        (json!({"kind": "note", "text": "x", "at": "yesterday"}), "at"),
+        (json!({"kind": "note", "text": "x", "documents": [""]}), "documents[0]"),
+    ] {
+        let (status, error) = server.call("POST", path, &rep, Some(body)).await;
+        assert_eq!((status, error["error"]["field"].as_str()), (422, Some(field)));
+    }
+}
+
+#[tokio::test]
+async fn a_rep_reads_their_own_conversations_and_curators_all() {
+    let server = Server::new();
+    let (rep, other) = (server.key(KeyRole::Rep), server.key(KeyRole::Rep));
+    let marketing = server.key(KeyRole::Marketing);
+    let (session, answer) = server.conversation(&rep, None, "internal");
+    let path = format!("/api/v1/conversations/{session}");
+    let (status, read) = server.call("GET", &path, &rep, None).await;
+    assert_eq!(
+        (status, &read["audience"], &read["messages"][0]["answer"]),
+        (200, &json!("internal"), &Value::Null)
+    );
+    let told = &read["messages"][1];
+    assert_eq!((&told["id"], &told["answer"]["intent"]), (&json!(answer), &json!("product_question")));
+    assert_eq!(told["answer"]["citations"][0]["quote"], "300 瓶/分钟", "citations survive: {told}");
+    assert_eq!(told["feedback"], Value::Null);
+    assert_eq!(server.call("GET", &path, &other, None).await.0, 404);
+    assert_eq!(server.call("GET", &path, &marketing, None).await.0, 200);
+    assert_eq!(server.call("GET", "/api/v1/conversations/none", &rep, None).await.0, 404);
+
+    let list = async |key: &str, query: &str| {
+        let (status, list) = server.call("GET", &format!("/api/v1/conversations{query}"), key, None).await;
+        assert_eq!(status, 200, "{list}");
+        list["conversations"].as_array().unwrap().clone()
+    };
+    let mine = list(&rep, "?q=lb-300s").await;
+    assert_eq!(
+        (mine.len(), &mine[0]["title"], &mine[0]["messages"]),
+        (1, &json!("LB-300S 速度多少？"), &json!(2))
+    );
+    assert!(mine[0]["found"].as_str().unwrap().contains("LB-300S"));
+    assert!(list(&rep, "?q=%E4%BF%9D%E4%BF%AE").await.is_empty());
+    assert!(list(&rep, "?customer_id=c-1").await.is_empty());
+    assert!(list(&other, "").await.is_empty());
+    assert_eq!(list(&marketing, "").await[0]["owner"], "rep");
+}
+
+#[tokio::test]
+async fn feedback_is_given_on_one_s_own_answers_and_read_by_curators() {
+    let server = Server::new();
+    let (rep, bot) = (server.key(KeyRole::Rep), server.key(KeyRole::Bot));
+    let marketing = server.key(KeyRole::Marketing);
+    let (session, answer) = server.conversation(&rep, None, "internal");
+    let (_, told_customer) = server.conversation(&bot, None, "customer");
+    let down =
+        json!({"message_id": answer, "rating": "down", "reason": "过时", "correction": "现在是 320 瓶/分钟"});
+    let (status, given) = server.call("POST", FEEDBACK, &rep, Some(down.clone())).await;
+    assert_eq!((status, &given["rating"], &given["correction"]), (200, &json!("down"), &down["correction"]));
+    let (_, read) = server.call("GET", &format!("/api/v1/conversations/{session}"), &rep, None).await;
+    assert_eq!(read["messages"][1]["feedback"]["reason"], "过时");
+    let up = json!({"message_id": told_customer, "rating": "up"});
+    assert_eq!(server.call("POST", FEEDBACK, &bot, Some(up)).await.0, 200, "a customer may thank too");
+    assert_eq!(server.call("POST", FEEDBACK, &bot, Some(down)).await.0, 422, "but not judge what is inside");
+
+    let (status, list) = server.call("GET", &format!("{FEEDBACK}?corrected=true"), &marketing, None).await;
+    assert_eq!((status, list["feedback"].as_array().unwrap().len()), (200, 1));
+    assert_eq!(list["feedback"][0]["question"], "LB-300S 速度多少？");
+    let ups = server.call("GET", &format!("{FEEDBACK}?rating=up"), &marketing, None).await.1;
+    assert_eq!(ups["feedback"][0]["feedback"]["actor"], "bot");
+    for (body, field) in [
+        (json!({"rating": "up"}), "message_id"),
+        (json!({"message_id": "m"}), "rating"),
+        (json!({"message_id": "m", "rating": "up"}), "message_id"),
+        (json!({"message_id": "m", "rating": 5}), "rating"),
+        (json!({"message_id": "m", "rating": "up", "reason": "长".repeat(501)}), "reason"),
+    ] {
+        let (status, error) = server.call("POST", FEEDBACK, &rep, Some(body)).await;
+        assert_eq!((status, error["error"]["field"].as_str()), (422, Some(field)));
+    }
+}
+
+#[tokio::test]
+async fn nobody_reads_more_of_the_records_than_their_role_may() {
+    let server = Server::new();
+    let keys = [KeyRole::Bot, KeyRole::Rep, KeyRole::Marketing, KeyRole::Admin].map(|role| server.key(role));
+    server.call("POST", CUSTOMERS, &keys[3], Some(json!({"id": "c-1", "name": "华睿饮料"}))).await;
+    server
+        .0
+        .records()
+        .record_gap("有越南案例吗", "internal", "find_cases", "not_in_knowledge", None)
+        .unwrap();
+    for (path, expected) in [
+        (CUSTOMERS, [403, 200, 200, 200]),
+        ("/api/v1/customers/c-1", [403, 200, 200, 200]),
+        ("/api/v1/customers/c-1/interactions", [403, 200, 200, 200]),
+        ("/api/v1/conversations", [403, 200, 200, 200]),
+        ("/api/v1/conversations/none", [403, 404, 404, 404]),
+        ("/api/v1/customers/c-1/export", [403, 403, 403, 200]),
+        (FEEDBACK, [403, 403, 200, 200]),
+        ("/api/v1/gaps", [403, 403, 200, 200]),
+        ("/api/v1/audit", [403, 403, 403, 200]),
+    ] {
+        for (key, expected) in keys.iter().zip(expected) {
+            assert_eq!(server.call("GET", path, key, None).await.0, expected, "{path}");
+        }
+        assert_eq!(server.get(path, &[("host", "localhost")]).await.status(), 401, "{path} without a key");
+    }
+    let (bot, body) = (&keys[0], json!({"name": "x"}));
+    assert_eq!(server.call("POST", CUSTOMERS, bot, Some(body.clone())).await.0, 403);
+    assert_eq!(server.call("PATCH", "/api/v1/customers/c-1", bot, Some(body)).await.0, 403);
+    assert_eq!(server.call("GET", "/api/v1/gaps", &keys[2], None).await.1["gaps"][0]["count"], 1);
+}
+
+#[tokio::test]
+async fn a_wrong_field_or_parameter_of_the_records_is_named() {
+    let server = Server::new();
+    for (body, field) in [
+        (json!({}), "name"),
+        (json!({"name": " "}), "name"),
+        (json!({"name": 7}), "name"),
+        (json!({"id": "c".repeat(201)}), "id"),
+        (json!({"name": "x", "budget": "1"}), "budget"),
+        (json!({"name": "x", "attributes": []}), "attributes"),
+        (json!({"name": "x", "attributes": {"等级": 1}}), "attributes.等级"),
+    ] {
+        assert_eq!(server.refusal(CUSTOMERS, body.to_string()).await, invalid(field), "{body}");
+    }
+    for (path, field) in [
+        ("/api/v1/customers?limit=0", "limit"),
+        ("/api/v1/customers?query=x", "query"),
+        ("/api/v1/customers?q=a&q=b", "q"),
+        ("/api/v1/customers?after=nobody", "after"),
+        ("/api/v1/conversations?after=nobody", "after"),
+        ("/api/v1/feedback?rating=left", "rating"),
+        ("/api/v1/feedback?after=nobody", "after"),
+        ("/api/v1/gaps?limit=many", "limit"),
+    ] {
+        assert_eq!(refusal(server.get(path, &[]).await).await, invalid(field), "{path}");
+    }
+}
+
 // Pages and headers
 
 #[tokio::test]
@@ -385,8 +641,17 @@ async fn every_described_address_exists_and_every_reference_in_the_description_r
     let addresses: Vec<_> = paths.keys().map(String::as_str).collect();
     let expected = [
         "/",
+        "/api/v1/audit",
         "/api/v1/chat",
+        "/api/v1/conversations",
+        "/api/v1/conversations/{id}",
+        "/api/v1/customers",
+        "/api/v1/customers/{id}",
+        "/api/v1/customers/{id}/export",
+        "/api/v1/customers/{id}/interactions",
         "/api/v1/documents/{id}",
+        "/api/v1/feedback",
+        "/api/v1/gaps",
         "/api/v1/search",
         "/api/v1/send-preview",
         "/healthz",
@@ -400,8 +665,11 @@ async fn every_described_address_exists_and_every_reference_in_the_description_r
     for (path, operations) in paths {
         for method in operations.as_object().unwrap().keys() {
             let request = request(&method.to_uppercase(), &path.replace("{id}", "x"), &[], Body::empty());
-            let status = server.send(HERE, request).await.status().as_u16();
-            assert!(![404, 405].contains(&status), "{method} {path}: {status}");
+            let response = server.send(HERE, request).await;
+            let status = response.status().as_u16();
+            // There may be no such customer, but there is such an address.
+            let is_nowhere = status == 404 && body_text(response).await.contains("nothing at this address");
+            assert!(!is_nowhere && status != 405, "{method} {path}: {status}");
         }
     }
     let text = description.to_string();

@@ -3,8 +3,11 @@
 //! Requests are read by hand (see [`crate::fields`]) and replies are serialised by derive; both describe themselves
 //! to the `OpenAPI` document. A reply is built from the engine's types here and nowhere else.
 
+pub(crate) mod records;
+
 use flightdeck_assistant::{
-    Citation as AssistantCitation, Fallback, Generation, Intent, Outcome, RefusalReason, Reply,
+    Citation as AssistantCitation, Fallback, Generation, Intent, KeptCitation, Outcome, Recalled,
+    RefusalReason, Reply,
 };
 use flightdeck_corpus::{Audience, Document as CorpusDocument, Kind, Location as CorpusLocation, Status};
 use flightdeck_records::CustomerProfile;
@@ -22,11 +25,13 @@ pub(crate) const MAX_QUESTION_CHARS: usize = 4000;
 const MAX_TOP_K: u64 = 100;
 const DEFAULT_TOP_K: u64 = 10;
 /// Longest id, in characters; paths are ids, and file systems allow about this much.
-const MAX_ID_CHARS: usize = 1024;
+pub(crate) const MAX_ID_CHARS: usize = 1024;
+const MAX_REQUEST_ID_CHARS: usize = 200;
 const MAX_PROFILE_CHARS: usize = 2000;
 const MAX_FILTER_CHARS: usize = 200;
 
-const AUDIENCES: [(&str, Audience); 2] = [("internal", Audience::Internal), ("customer", Audience::Customer)];
+pub(crate) const AUDIENCES: [(&str, Audience); 2] =
+    [("internal", Audience::Internal), ("customer", Audience::Customer)];
 const MODES: [(&str, Mode); 3] =
     [("hybrid", Mode::Hybrid), ("lexical", Mode::Lexical), ("vector", Mode::Vector)];
 const INTENTS: [Intent; 9] = [
@@ -128,6 +133,10 @@ pub(crate) struct ChatRequest {
     /// Whether the reply comes as a stream of events.
     #[schema(required = false, default = false)]
     pub stream: bool,
+    /// The sender's own id of the message. Sent again under the same id because the reply did not arrive, it is not
+    /// a second message, and gets the answer that was given.
+    #[schema(max_length = 200)]
+    pub request_id: Option<String>,
 }
 
 /// Whom a rep is talking to, as far as it is known.
@@ -152,6 +161,7 @@ impl ChatRequest {
             customer: fields.object("customer")?.map(profile_from).transpose()?,
             audience: fields.choice("audience", &AUDIENCES)?,
             stream: fields.flag("stream")?,
+            request_id: fields.optional_text("request_id", MAX_REQUEST_ID_CHARS)?,
         };
         fields.finish()?;
         Ok(request)
@@ -199,14 +209,6 @@ fn profile_from(mut fields: Fields) -> Result<CustomerProfile, ApiError> {
     };
     fields.finish()?;
     Ok(profile)
-}
-
-/// `internal` or `customer`, as a query string spells it.
-pub(crate) fn audience_from_query(text: &str) -> Result<Audience, ApiError> {
-    let found = AUDIENCES.into_iter().find(|(name, _)| *name == text);
-    found
-        .map(|(_, audience)| audience)
-        .ok_or_else(|| ApiError::invalid("audience", "must be one of internal, customer"))
 }
 
 // Replies
@@ -502,7 +504,44 @@ impl From<&AssistantCitation> for Citation {
     }
 }
 
+impl From<KeptCitation> for Citation {
+    fn from(kept: KeptCitation) -> Self {
+        let KeptCitation { n, document, quote, location } = kept;
+        Self {
+            n,
+            document: DocumentRef {
+                id: document.id,
+                kind: document.kind,
+                title: document.title,
+                path: document.path,
+                audience: document.audience,
+                link: document.link,
+            },
+            quote,
+            location: Location::from(&location),
+        }
+    }
+}
+
 impl ChatReply {
+    /// An answer that was given before.
+    pub fn recalled(given: Recalled, took_ms: f64) -> Self {
+        let Recalled { session_id, message_id, text, answer } = given;
+        Self {
+            session_id,
+            message_id,
+            intent: answer.intent.unwrap_or(Intent::Other),
+            answer: text,
+            citations: answer.citations.into_iter().map(Citation::from).collect(),
+            refused: answer.refused,
+            refusal_reason: answer.refusal_reason,
+            suggestions: answer.suggestions,
+            generator: answer.generator,
+            generation: None,
+            took_ms,
+        }
+    }
+
     pub fn new(reply: Reply, took_ms: f64) -> Self {
         let answer = reply.answer;
         let refusal_reason = match answer.outcome {

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
-use flightdeck_assistant::{Answer, Assistant, Fallback, Listener, Request, Silence};
+use flightdeck_assistant::{Answer, Assistant, Fallback, Listener, Origin, Request, Silence};
 use flightdeck_records::Records;
 
 use super::customers::RECORDS_FILE;
@@ -38,6 +38,7 @@ pub fn run(config: &Config, args: AskArgs) -> Result<Verdict, Failure> {
         customer: None,
         audience: args.audience.into(),
         day: workbench::today(),
+        origin: Origin::default(),
     };
     let started = Instant::now();
     let prepared = assistant.prepare(&request)?;
