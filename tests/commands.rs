@@ -111,6 +111,60 @@ fn a_customer_in_the_records_can_be_asked_about_and_an_unknown_one_is_named() {
 }
 
 #[test]
+fn a_workbook_of_customers_is_imported_and_one_of_them_exported_and_erased() {
+    let data = folder();
+    let run = |arguments: &[&str]| run_on(&sample_knowledge(), data.path(), arguments);
+    let workbook = repository().join("tests/data/customers.xlsx");
+    let workbook = workbook.to_str().unwrap();
+    assert!(run(&["customers", "import", workbook]).expect_status(0).stdout.contains("2 customers added"));
+    assert!(run(&["customers", "import", workbook]).expect_status(0).stdout.contains("2 updated"));
+    let exported = run(&["customers", "export", "c-201"]).expect_status(0).json();
+    assert_has(&exported, &["customer", "interactions", "conversations"]);
+    let customer = &exported["customer"];
+    assert_eq!((&customer["name"], &customer["stage"]), (&"晨露饮料".into(), &"报价".into()), "{exported}");
+    assert_eq!(customer["attributes"]["客户经理"], "陈立航");
+
+    run(&["customers", "erase", "c-201"]).expect_one_line(&["c-201", "--yes"]);
+    run(&["customers", "erase", "c-201", "--yes"]).expect_status(0);
+    run(&["customers", "export", "c-201"]).expect_one_line(&["c-201"]);
+    let not_customers = sample_knowledge().join("products/price-list-2026.xlsx");
+    run(&["customers", "import", not_customers.to_str().unwrap()]).expect_one_line(&["客户名称"]);
+    let no_workbook = data.path().join("broken.xlsx");
+    std::fs::write(&no_workbook, "not a workbook").unwrap();
+    run(&["customers", "import", no_workbook.to_str().unwrap()]).expect_one_line(&["broken.xlsx"]);
+
+    let trail = run(&["audit", "--json", "--limit", "2"]).expect_status(0).json();
+    assert_eq!(
+        (&trail[0]["action"], &trail[1]["action"]),
+        (&"customer.erase".into(), &"customer.export".into())
+    );
+    assert!(run(&["audit"]).expect_status(0).stdout.contains("customers.import"));
+}
+
+#[test]
+fn keys_are_listed_without_their_secrets_and_revoked_and_a_backup_holds_all() {
+    let data = folder();
+    let run = |arguments: &[&str]| run_on(&sample_knowledge(), data.path(), arguments);
+    let secret = run(&["keys", "create", "--name", "陈立航", "--role", "rep"]).expect_status(0).stdout;
+    let listed = run(&["keys", "list", "--json"]).expect_status(0);
+    assert!(!listed.stdout.contains(secret.trim()), "the secret is shown once");
+    let keys = listed.json();
+    assert_eq!((&keys[0]["name"], &keys[0]["revoked_at"]), (&"陈立航".into(), &Value::Null), "{keys}");
+    let id = keys[0]["id"].as_str().unwrap();
+    run(&["keys", "revoke", id]).expect_status(0);
+    run(&["keys", "revoke", id]).expect_one_line(&[id, "keys list"]);
+    assert!(run(&["keys", "list"]).expect_status(0).stdout.contains("revoked"));
+
+    let restored = folder();
+    let copy = restored.path().join("records.sqlite");
+    run(&["backup", copy.to_str().unwrap()]).expect_status(0);
+    run(&["backup", copy.to_str().unwrap()]).expect_one_line(&["records.sqlite", "already"]);
+    let keys =
+        run_on(&sample_knowledge(), restored.path(), &["keys", "list", "--json"]).expect_status(0).json();
+    assert!(keys[0]["id"] == id && keys[0]["revoked_at"].is_string(), "{keys}");
+}
+
+#[test]
 fn the_question_set_is_answered_without_leaks_and_reported_by_name() {
     let questions = sample_knowledge().join("questions.jsonl");
     let arguments = ["eval", "answers", "--questions", questions.to_str().unwrap(), "--json"];

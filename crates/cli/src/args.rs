@@ -58,6 +58,20 @@ pub enum Command {
     /// Keys to the HTTP interface
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Copy the records, whole, into one file, while they are in use
+    Backup {
+        /// The file to make
+        file: PathBuf,
+    },
+    /// Who changed what in the records, newest first
+    Audit {
+        /// How many changes at most
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        limit: u16,
+        #[command(flatten)]
+        #[allow(missing_docs, reason = "described there")]
+        output: JsonArgs,
+    },
 }
 
 /// Flags of `serve`.
@@ -224,10 +238,23 @@ pub enum BenchCommand {
 /// What to do with customers.
 #[derive(Debug, Subcommand)]
 pub enum CustomersCommand {
-    /// Add or replace customers from a `.csv`, `.json` or `.jsonl` file
+    /// Add or replace customers from a `.csv`, `.xlsx`, `.json` or `.jsonl` file
     Import {
         /// The file
         file: PathBuf,
+    },
+    /// Print all that the records hold of a customer, as JSON
+    Export {
+        /// The customer
+        id: String,
+    },
+    /// Erase a customer with their timeline and the conversations about them
+    Erase {
+        /// The customer
+        id: String,
+        /// Really: it cannot be taken back
+        #[arg(long)]
+        yes: bool,
     },
 }
 
@@ -242,6 +269,13 @@ pub enum KeysCommand {
         /// What its holder may do: admin, marketing, rep or bot
         #[arg(long, value_parser = parse_role)]
         role: KeyRole,
+    },
+    /// List the keys, revoked ones too, without their secrets
+    List(JsonArgs),
+    /// Make a key open nothing from now on
+    Revoke {
+        /// The key's id, as `keys list` prints it
+        id: String,
     },
 }
 
@@ -341,6 +375,12 @@ mod tests {
             "bench search --synthetic 1000 --json",
             "customers import c.csv",
             "keys create --name n --role marketing",
+            "customers export c-1",
+            "customers erase c-1 --yes",
+            "keys list --json",
+            "keys revoke 0198",
+            "backup copy.sqlite",
+            "audit --limit 5 --json",
         ] {
             let words = std::iter::once("flightdeck").chain(line.split(' '));
             assert!(Cli::try_parse_from(words).is_ok(), "{line}");

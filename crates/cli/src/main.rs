@@ -138,7 +138,15 @@ fn dispatch(config: &Config, command: Command) -> Result<Verdict, Failure> {
             commands::bench_search::run(config, synthetic, output)
         }
         Command::Customers(CustomersCommand::Import { file }) => commands::customers::import(config, &file),
+        Command::Customers(CustomersCommand::Export { id }) => commands::customers::export(config, &id),
+        Command::Customers(CustomersCommand::Erase { id, yes }) => {
+            commands::customers::erase(config, &id, yes)
+        }
         Command::Keys(KeysCommand::Create { name, role }) => commands::keys::create(config, &name, role),
+        Command::Keys(KeysCommand::List(output)) => commands::keys::list(config, output),
+        Command::Keys(KeysCommand::Revoke { id }) => commands::keys::revoke(config, &id),
+        Command::Backup { file } => commands::records::back_up(config, &file),
+        Command::Audit { limit, output } => commands::records::audit(config, limit, output),
     }
 }
 

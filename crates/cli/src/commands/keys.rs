@@ -1,8 +1,11 @@
-//! `keys create`: a key to the HTTP interface.
+//! `keys`: keys to the HTTP interface.
+
+use std::fmt::Write as _;
 
 use flightdeck_records::{KeyRole, Records};
 
 use super::customers::RECORDS_FILE;
+use crate::args::JsonArgs;
 use crate::failure::Failure;
 use crate::settings::Config;
 use crate::{Verdict, output};
@@ -34,5 +37,45 @@ pub fn create(config: &Config, name: &str, role: KeyRole) -> Result<Verdict, Fai
         );
     }
     output::text(&secret)?;
+    Ok(Verdict::Well)
+}
+
+/// Runs `keys list`.
+///
+/// # Errors
+/// When the records cannot be read.
+pub fn list(config: &Config, format: JsonArgs) -> Result<Verdict, Failure> {
+    let keys = Records::open(config.data.join(RECORDS_FILE))?.keys()?;
+    if format.json {
+        output::json(&keys)?;
+        return Ok(Verdict::Well);
+    }
+    let mut lines = String::new();
+    for key in keys {
+        let state = match key.revoked_at {
+            None => config.language.pick("open", "有效").to_owned(),
+            Some(at) => format!("{} {}", config.language.pick("revoked", "已吊销"), at.strftime("%F %T")),
+        };
+        // Writing to a string cannot fail.
+        let _ = writeln!(lines, "{}  {:<9}  {}  {state}", key.id, key.role.name(), key.name);
+    }
+    output::text(lines.trim_end())?;
+    Ok(Verdict::Well)
+}
+
+/// Runs `keys revoke`; a running server refuses the key from its next call on.
+///
+/// # Errors
+/// When no key of this id opens anything, or the records cannot be written.
+pub fn revoke(config: &Config, id: &str) -> Result<Verdict, Failure> {
+    if !Records::open(config.data.join(RECORDS_FILE))?.revoke_key(id)? {
+        return Err(Failure::new(
+            format!("no key that opens anything has the id {id}; see `flightdeck keys list`"),
+            format!("没有编号为 {id} 的有效密钥；请看 flightdeck keys list"),
+        ));
+    }
+    output::text(
+        config.language.pick(&format!("{id} opens nothing any more"), &format!("密钥 {id} 已吊销")),
+    )?;
     Ok(Verdict::Well)
 }

@@ -10,5 +10,6 @@ pub mod extract;
 pub mod index;
 pub mod keys;
 pub mod models;
+pub mod records;
 pub mod search;
 pub mod serve;
