@@ -5,6 +5,7 @@
 //! deadline, and the one test about time (killing the indexer) draws its moments from a fixed seed.
 
 mod access;
+mod browser;
 mod commands;
 mod damage;
 mod generator;

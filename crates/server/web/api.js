@@ -1,4 +1,4 @@
-// Talking to the server: the chat stream, the source documents, the key, and one kind of error for all
+// Talking to the server: the chat stream, the source documents, the records, the key, and one kind of error for all
 // that can go wrong. Knows the wire and nothing of the page.
 
 const KEY_STORED_AS = "flightdeck.key";
@@ -58,8 +58,26 @@ export async function readDocument(id, { audience, signal }) {
 }
 
 /** What of the answer to a question may be sent to the customer. */
-export async function sendPreview(request) {
-  return readJson(await send("send-preview", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(request) }));
+export const sendPreview = (request) => post("send-preview", request);
+
+// The records. Lists give `next`, which is the `after` of the page behind.
+
+export const findConversations = (query, signal) => get("conversations", query, signal);
+export const readConversation = (id, signal) => get(`conversations/${encodeURIComponent(id)}`, {}, signal);
+export const findCustomers = (query, signal) => get("customers", query, signal);
+export const readCustomer = (id, signal) => get(`customers/${encodeURIComponent(id)}`, {}, signal);
+export const readTimeline = (id, query, signal) => get(`customers/${encodeURIComponent(id)}/interactions`, query, signal);
+export const addInteraction = (id, interaction) => post(`customers/${encodeURIComponent(id)}/interactions`, interaction);
+export const giveFeedback = (feedback) => post("feedback", feedback);
+
+async function get(path, query, signal) {
+  const given = Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== "");
+  const parameters = given.length ? `?${new URLSearchParams(given)}` : "";
+  return readJson(await send(path + parameters, { signal }));
+}
+
+async function post(path, body) {
+  return readJson(await send(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) }));
 }
 
 async function send(path, options) {

@@ -2,30 +2,46 @@
 // Drawing is view.js, the source panel source.js, the wire api.js.
 
 import { ApiError, chat, saveKey } from "./api.js";
+import { askedBefore, commandList } from "./commands.js";
+import { watchConnection } from "./connection.js";
+import { about, customerPanel } from "./customer.js";
 import { h } from "./dom.js";
 import { dress, embedded, listenToHost, tellHost } from "./embed.js";
+import { historyPanel, turnsOf } from "./history.js";
 import { chooseLanguage, isEnglish, useLanguage, nameOf, starters, t, toggleLanguage } from "./i18n.js";
 import { toPlainText } from "./markdown.js";
 import { sourcePanel } from "./source.js";
 import { isRunning, turnView } from "./view.js";
 
 const STORED_AS = "flightdeck.conversation";
+const DRAFT_STORED_AS = "flightdeck.draft";
+// An answer is usually on its way within a tenth of this.
+const SLOW = 6000;
 const CUSTOMER_FIELDS = ["industry", "company_size", "region", "stage", "needs"];
 const element = (id) => document.getElementById(id);
 const form = element("composer");
 const message = element("message");
 
 // One session for each audience: a preview must never go on from what was said internally.
-const fresh = () => ({ turns: [], sessions: {}, audience: "internal", customer: {} });
+// `customer` is what was filled in by hand, `chosen` a customer of the records.
+const fresh = () => ({ turns: [], sessions: {}, audience: "internal", customer: {}, chosen: null });
 let conversation = restore();
 let views = new Map();
 let running = null;
-let customerId = null;
 let hostStarters = null;
 
 const announce = (text) => { element("announce").textContent = text; };
 const panel = sourcePanel(element("source"), { announce, onClose: () => markOpen(null) });
-const actions = { announce, ask, retry, openSource, saveKey: (key, turn) => { saveKey(key); retry(turn); } };
+const customers = customerPanel(element("customer-panel"), { announce, onChoose: setChosen });
+const earlier = historyPanel(element("history"), { onChoose: continueConversation });
+const actions = { announce, ask, retry, openSource, keep: store, customerChanged: customers.refresh, saveKey: (key, turn) => { saveKey(key); retry(turn); } };
+const connection = watchConnection((reachable) => {
+  element("offline").hidden = reachable;
+  announce(t(reachable ? "online" : "offline"));
+  const last = conversation.turns.at(-1);
+  // What could not be sent goes out now; should it have arrived after all, its id tells that it is the same.
+  if (reachable && last?.error?.kind === "network") retry(last);
+});
 
 function restore() {
   try {
@@ -49,18 +65,25 @@ function ask(question) {
   const text = question.trim();
   if (!text || running) return;
   const customer = Object.fromEntries(Object.entries(conversation.customer).filter(([, value]) => value));
-  const turn = { question: text, audience: conversation.audience, customer: Object.keys(customer).length ? customer : null, customerId };
+  const { chosen } = conversation;
+  const turn = {
+    question: text, audience: conversation.audience, requestId: newId(),
+    customer: !chosen && Object.keys(customer).length ? customer : chosen?.given ?? null, customerId: chosen?.id ?? null, customerName: chosen?.name ?? null,
+  };
   tellHost("question", {});
   conversation.turns.push(turn);
   answer(turn);
 }
+
+/** An id of a message's own; `randomUUID` is missing where the page is served over plain http. */
+const newId = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
 function retry(turn) {
   if (!running) answer(turn);
 }
 
 async function answer(turn) {
-  Object.assign(turn, { state: "running", text: "", citations: [], intent: null, reply: null, error: null });
+  Object.assign(turn, { state: "running", text: "", citations: [], intent: null, reply: null, error: null, slow: false });
   const controller = new AbortController();
   running = controller;
   draw(turn);
@@ -68,12 +91,13 @@ async function answer(turn) {
   announce(t("working"));
   views.get(turn).element.scrollIntoView({ block: "start" });
   const soon = drawSoon(turn);
+  const slowly = setTimeout(() => { turn.slow = true; soon(); announce(t("slow")); }, SLOW);
   try {
     turn.reply = await chat(
-      { message: turn.question, session_id: conversation.sessions[turn.audience] ?? null, customer_id: turn.customerId ?? null, customer: turn.customer, audience: turn.audience },
+      { message: turn.question, session_id: conversation.sessions[turn.audience] ?? null, customer_id: turn.customerId ?? null, customer: turn.customer, audience: turn.audience, request_id: turn.requestId ?? null },
       { signal: controller.signal, on: {
         meta: ({ intent, session_id: session }) => { turn.intent = intent; remember(turn, session); soon(); },
-        delta: ({ text }) => { turn.text += text; soon(); },
+        delta: ({ text }) => { clearTimeout(slowly); turn.text += text; soon(); },
         citation: (citation) => { turn.citations.push(citation); soon(); },
       } });
     turn.state = "done";
@@ -89,7 +113,10 @@ async function answer(turn) {
       turn.state = "failed";
       turn.error = { kind, message: said, requestId, retryAfter };
       tellHost("error", { kind });
+      if (kind === "network" || kind === "broken") connection.check();
     }
+  } finally {
+    clearTimeout(slowly);
   }
   if (running === controller) running = null;
   // The conversation may have been put away meanwhile.
@@ -134,10 +161,14 @@ function drawAll() {
   views = new Map();
   element("turns").replaceChildren();
   conversation.turns.forEach(draw);
-  element("starters").replaceChildren(...(hostStarters?.map((question) => [question, null]) ?? starters()).map(([question, intent]) => h("li", {},
+  drawStarters();
+  showState();
+}
+
+function drawStarters() {
+  element("starters").replaceChildren(...(hostStarters?.map((question) => [question, null]) ?? starters(conversation.chosen?.stage ?? conversation.customer.stage)).map(([question, intent]) => h("li", {},
     h("button", { type: "button", onclick: () => ask(question) },
       h("span", {}, question), h("span", { className: "leader", "aria-hidden": "true" }), h("span", { className: "goal" }, intent && nameOf("intents", intent))))));
-  showState();
 }
 
 /** Brings switches, buttons and notes in line with the state. */
@@ -154,10 +185,21 @@ function showState() {
   language.textContent = t("otherLanguage");
   language.lang = isEnglish() ? "zh-CN" : "en";
   language.setAttribute("aria-label", t("switchLanguage"));
+  const { themeChoice = "auto" } = document.documentElement.dataset;
+  const theme = t("theme", { choice: t({ auto: "themeAuto", light: "themeLight", dark: "themeDark" }[themeChoice]) });
+  element("theme").setAttribute("aria-label", theme);
+  element("theme").title = theme;
   showCustomer();
 }
 
 function showCustomer() {
+  const { chosen } = conversation;
+  element("customer-fields").hidden = Boolean(chosen);
+  if (chosen) {
+    element("customer-summary").textContent = [chosen.name ?? chosen.id, about(chosen)].filter(Boolean).join(" · ");
+    element("customer").classList.add("set");
+    return;
+  }
   const sizes = { 小型: "sizeSmall", 中型: "sizeMedium", 大型: "sizeLarge" };
   const said = CUSTOMER_FIELDS.map((name) => conversation.customer[name]).filter(Boolean).map((value) => (value in sizes ? t(sizes[value]) : value));
   element("customer-summary").textContent = said.length ? said.join(" · ") : t("customerNone");
@@ -191,12 +233,33 @@ form.addEventListener("submit", (event) => {
   if (running || !message.value.trim()) return;
   const text = message.value;
   message.value = "";
-  fitMessage();
+  filled();
   element("customer").open = false;
   ask(text);
 });
 
-message.addEventListener("input", fitMessage);
+/** To be called when the box has got another text, by whatever way. */
+function filled() {
+  fitMessage();
+  try { sessionStorage.setItem(DRAFT_STORED_AS, message.value); } catch { /* The draft then lives as long as the page. */ }
+}
+
+message.addEventListener("input", filled);
+const commands = commandList(message, element("commands"), { announce, changed: filled, commands: () => [
+  { name: "new", text: t("commandNew"), run: startAnew },
+  { name: "history", text: t("commandHistory"), run: () => earlier.open() },
+  { name: "customer", text: t("commandCustomer"), run: openCustomer },
+  { name: "cases", text: t("commandCases"), run: () => ask(t("commandCases")) },
+  { name: "price", text: t("commandPrice"), run: () => ask(t("commandPrice")) },
+  { name: "view", text: t("commandView"), run: () => setAudience(conversation.audience === "customer" ? "internal" : "customer") },
+  { name: "theme", text: t("commandTheme"), run: nextTheme },
+  { name: "language", text: t("commandLanguage"), run: switchLanguage },
+].filter(({ name }) => !(name === "view" && document.querySelector(".segmented").hidden)) });
+const recall = askedBefore(message, { changed: filled, questions: () => conversation.turns.map((turn) => turn.question) });
+message.addEventListener("keydown", (event) => {
+  if (event.isComposing || event.keyCode === 229) return;
+  if (!commands.take(event)) recall.take(event);
+});
 form.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || event.shiftKey || event.target.tagName === "BUTTON" || event.target.tagName === "SUMMARY") return;
   // Enter that ends an input method's composition chooses a word and must not send; 229 is Safari's way to say so.
@@ -223,43 +286,95 @@ element("customer-clear").addEventListener("click", () => {
 element("stop").addEventListener("click", () => { stop(); message.focus(); });
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || event.isComposing) return;
+  if (earlier.isOpen()) return;
   if (running && !element("source").contains(document.activeElement)) stop();
   else if (panel.isOpen()) { event.preventDefault(); panel.close(); }
   else if (embedded) tellHost("close", {});
 });
-for (const radio of document.querySelectorAll("[name=audience]")) {
-  radio.addEventListener("change", () => {
-    conversation.audience = radio.value;
-    showState();
-    store();
-    if (conversation.turns.length) announce(t("switched", { audience: t(radio.value === "customer" ? "audienceCustomer" : "audienceInternal") }));
-  });
+for (const radio of document.querySelectorAll("[name=audience]")) radio.addEventListener("change", () => setAudience(radio.value));
+element("new").addEventListener("click", startAnew);
+element("open-history").addEventListener("click", () => earlier.open());
+element("theme").addEventListener("click", nextTheme);
+element("language").addEventListener("click", switchLanguage);
+addEventListener("pagehide", store);
+
+function setAudience(audience) {
+  conversation.audience = audience;
+  showState();
+  store();
+  if (conversation.turns.length) announce(t("switched", { audience: t(audience === "customer" ? "audienceCustomer" : "audienceInternal") }));
 }
-element("new").addEventListener("click", () => {
+
+function putAside() {
   stop();
   running = null;
   if (panel.isOpen()) panel.close();
-  conversation = { ...fresh(), audience: conversation.audience, customer: conversation.customer };
+}
+
+function startAnew() {
+  putAside();
+  conversation = { ...fresh(), audience: conversation.audience, customer: conversation.customer, chosen: conversation.chosen };
   store();
   drawAll();
   message.focus();
-});
-element("language").addEventListener("click", () => {
+}
+
+/** Goes on with a conversation of the records, where it ended. */
+function continueConversation(stored) {
+  putAside();
+  const { id, audience, customer_id: customerId } = stored;
+  conversation = { ...fresh(), turns: turnsOf(stored), sessions: { [audience]: id }, audience, chosen: customerId ? { id: customerId } : null };
+  store();
+  drawAll();
+  customers.show(customerId);
+  views.get(conversation.turns.at(-1))?.element.scrollIntoView({ block: "start" });
+  message.focus({ preventScroll: true });
+}
+
+function nextTheme() {
+  const next = { auto: "light", light: "dark", dark: "auto" }[document.documentElement.dataset.themeChoice] ?? "auto";
+  dispatchEvent(new CustomEvent("flightdeck-theme", { detail: next }));
+  showState();
+  announce(element("theme").title);
+}
+
+function switchLanguage() {
   if (panel.isOpen()) panel.close();
   toggleLanguage();
   drawAll();
-});
-addEventListener("pagehide", store);
+  customers.show(conversation.chosen?.id ?? null);
+}
+
+function openCustomer() {
+  element("customer").open = true;
+  element("customer").querySelector("input, .customer-card button")?.focus();
+}
+
+/** A customer of the records was chosen, or none. What the host page of a widget says of them besides stays. */
+function setChosen(customer) {
+  const given = customer && customer.id === conversation.chosen?.id ? conversation.chosen.given : null;
+  conversation.chosen = customer && { ...customer, given };
+  showCustomer();
+  drawStarters();
+  store();
+}
 
 function setCustomer(customer) {
-  customerId = customer?.id ?? null;
-  conversation.customer = { ...customer?.profile };
+  const profile = { ...customer?.profile };
+  const given = Object.keys(profile).length ? profile : null;
+  conversation.chosen = customer?.id ? { ...profile, id: customer.id, given } : null;
+  conversation.customer = customer?.id ? {} : profile;
   showCustomer();
+  drawStarters();
+  customers.show(conversation.chosen?.id ?? null);
   store();
 }
 
 chooseLanguage();
+try { message.value = sessionStorage.getItem(DRAFT_STORED_AS) ?? ""; } catch { /* Without storage there is no draft. */ }
+fitMessage();
 drawAll();
+customers.show(conversation.chosen?.id ?? null);
 listenToHost({
   config: (config) => {
     if (config.key) saveKey(config.key);
@@ -268,6 +383,8 @@ listenToHost({
       document.querySelector(".segmented").hidden = true;
     }
     if (config.language) useLanguage(config.language);
+    // Who reads the page reads the key, so such a key is a bot's, which sees no records.
+    for (const id of ["open-history", "customer"]) element(id).hidden = config.audience === "customer";
     hostStarters = config.starters?.length ? config.starters : null;
     dress(config);
     if (config.customer) setCustomer(config.customer);

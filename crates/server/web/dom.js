@@ -14,6 +14,16 @@ export function h(tag, properties = {}, ...children) {
   return node;
 }
 
+/** A picture of one line, as the page's others are: `path` in a square of 24. */
+export function icon(path) {
+  const [svg, line] = ["svg", "path"].map((name) => document.createElementNS("http://www.w3.org/2000/svg", name));
+  svg.setAttribute("viewBox", "0 0 24 24");
+  svg.setAttribute("aria-hidden", "true");
+  line.setAttribute("d", path);
+  svg.append(line);
+  return svg;
+}
+
 /** The address when it is plain http or https, else `null`: nothing else may be followed from data. */
 export function safeAddress(address) {
   try {

@@ -14,13 +14,25 @@ const CHINESE = {
   industryHint: "如 饮料", regionHint: "如 华东", stageHint: "如 方案报价", needsHint: "如 换型太慢，想提速",
   sizeSmall: "小型", sizeMedium: "中型", sizeLarge: "大型",
   messageLabel: "你的问题", messageHint: "输入客户的问题，或你想找的资料", send: "发送", stop: "停止回答",
-  keys: "Enter 发送 · Shift + Enter 换行 · Esc 停止",
+  keys: "Enter 发送 · Shift + Enter 换行 · Esc 停止 · ↑ 上一问 · / 命令",
   you: "问", working: "正在翻资料", workingOn: "正在翻资料：{intent}",
   internalBanner: "内部资料，勿外发", internalFrom: "涉及来源 {list}",
   sources: "出处", sourceN: "来源 {n}：{title}", openSource: "打开原文",
   badgeInternal: "内部", badgeCustomer: "可外发",
   page: "第 {n} 页", line: "第 {n} 行", lines: "第 {a}–{b} 行",
-  copy: "复制回答", copied: "已复制", copiedInternal: "已复制，含内部资料，勿外发", copyFailed: "复制失败，请手动选取",
+  copy: "复制回答", copyMarkdown: "复制 Markdown", copyChat: "复制为聊天消息", copied: "已复制", copiedInternal: "已复制，含内部资料，勿外发", copyFailed: "复制失败，请手动选取",
+  history: "历史对话", historyHint: "在说过的话里查找", historyNone: "没有哪次对话里说过这些。", historyEmpty: "还没有对话。", more: "更早的", searching: "正在查找",
+  customerSearch: "在客户库里查找：名称、行业、地区", customerUnknown: "客户库里没有找到；可以直接填写下面几项。", customerChosen: "当前客户：{name}", customerOther: "换一个",
+  timeline: "跟进记录", timelineEmpty: "还没有跟进记录。", noteHint: "记一笔：电话里说了什么，约了什么时间", addNote: "记下", noted: "已记下",
+  kind_sent: "已发送", kind_call: "电话", kind_meeting: "拜访", kind_email: "邮件", kind_chat: "聊天", kind_note: "备注",
+  sendRecorded: "复制后会记在 {name} 的跟进记录里。", sendUnrecorded: "先在“客户背景”里选好客户，复制后就会记在他的跟进记录里。",
+  recorded: "已记在 {name} 的跟进记录里。", notRecorded: "已复制，但没能记进跟进记录：{why}",
+  thumbUp: "有用", thumbDown: "没用或有错", thanks: "谢谢，已记下。", corrected: "谢谢，已交给资料维护的同事核对；核对之前，回答不会改变。",
+  whyBad: "哪里不好？", correction: "正确的说法", correctionHint: "写下你会怎么回答，或者对的数字是多少", giveFeedback: "提交",
+  reasonWrong: "说错了", reasonOutdated: "过时了", reasonOffTopic: "没答到点上", reasonSource: "出处不对", reasonLong: "太啰嗦",
+  commands: "命令", commandsShown: "{n} 个命令，用上下键选择", commandNew: "新对话", commandHistory: "历史对话", commandCustomer: "选客户", commandView: "切换内部 / 客户视角", commandTheme: "换明暗", commandLanguage: "English", commandCases: "这个客户适合发哪些案例？", commandPrice: "客户说太贵了怎么回复？",
+  theme: "明暗：{choice}", themeAuto: "跟随系统", themeLight: "亮", themeDark: "暗",
+  offline: "连不上服务器。草稿都在；一恢复就接着发，不会发两遍。", online: "已恢复连接。", slow: "比平时慢，还在等服务器。",
   sendToCustomer: "发送给客户", copySend: "复制发送内容", sendNote: "只用可外发的资料写成，发送前可以修改。", sendBlocked: "不能发送：没有可外发的资料支持这个回答。",
   copyLink: "复制链接", openLink: "打开链接", close: "关闭",
   stopped: "已停止。以上不完整，出处也没核对，别直接发给客户。", stoppedEmpty: "已停止。", retry: "重试", askAgain: "重新提问",
@@ -49,6 +61,12 @@ const CHINESE = {
     customer_brief: "客户简报", compare_competitor: "比竞品", product_question: "查产品", service_question: "查服务", other: "综合" },
   starters: [["客户说太贵了怎么回复？", "handle_objection"], ["做饮料的客户适合发哪些案例？", "find_cases"],
     ["LB-300S 速度多少？", "product_question"], ["哪个视频效果最好？", "recommend_videos"], ["有没有报价单模板？", "find_template"]],
+  stageStarters: {
+    first: [["这个客户适合发哪些案例？", "find_cases"], ["第一次接触发哪个视频好？", "recommend_videos"], ["公司有哪些优势可以介绍？", "other"]],
+    quote: [["有没有报价单模板？", "find_template"], ["客户说太贵了怎么回复？", "handle_objection"], ["这个客户适合发哪些案例？", "find_cases"]],
+    close: [["客户说再考虑考虑，怎么回？", "handle_objection"], ["交期一般多久？", "product_question"], ["保修多久，坏了多久能到现场？", "service_question"]],
+    after: [["保修多久，坏了多久能到现场？", "service_question"], ["易损件怎么订，多久到货？", "service_question"], ["有没有操作培训的视频？", "recommend_videos"]],
+  },
 };
 
 const ENGLISH = {
@@ -64,13 +82,25 @@ const ENGLISH = {
   industryHint: "e.g. beverages", regionHint: "e.g. East China", stageHint: "e.g. quotation", needsHint: "e.g. changeover takes too long",
   sizeSmall: "Small", sizeMedium: "Medium", sizeLarge: "Large",
   messageLabel: "Your question", messageHint: "The customer's question, or what you are looking for", send: "Send", stop: "Stop the answer",
-  keys: "Enter to send · Shift + Enter for a new line · Esc to stop",
+  keys: "Enter to send · Shift + Enter for a new line · Esc to stop · ↑ last question · / commands",
   you: "Q", working: "Looking through the knowledge", workingOn: "Looking through the knowledge: {intent}",
   internalBanner: "Internal material, do not forward", internalFrom: "sources {list}",
   sources: "Sources", sourceN: "Source {n}: {title}", openSource: "Open the source",
   badgeInternal: "Internal", badgeCustomer: "Shareable",
   page: "page {n}", line: "line {n}", lines: "lines {a}–{b}",
-  copy: "Copy answer", copied: "Copied", copiedInternal: "Copied. Holds internal material, do not forward", copyFailed: "Could not copy, please select by hand",
+  copy: "Copy answer", copyMarkdown: "Copy Markdown", copyChat: "Copy as chat message", copied: "Copied", copiedInternal: "Copied. Holds internal material, do not forward", copyFailed: "Could not copy, please select by hand",
+  history: "Earlier conversations", historyHint: "Find in what was said", historyNone: "No conversation holds these words.", historyEmpty: "No conversations yet.", more: "Earlier", searching: "Searching",
+  customerSearch: "Find a customer: name, industry, region", customerUnknown: "Nobody found in the records; you can fill in the fields below.", customerChosen: "Customer: {name}", customerOther: "Another one",
+  timeline: "Timeline", timelineEmpty: "Nothing on the timeline yet.", noteHint: "Note: what was said on the phone, when you meet", addNote: "Add", noted: "Noted",
+  kind_sent: "Sent", kind_call: "Call", kind_meeting: "Meeting", kind_email: "Email", kind_chat: "Chat", kind_note: "Note",
+  sendRecorded: "Once copied it stands on the timeline of {name}.", sendUnrecorded: "Choose the customer first (above the message box), and what you copy is put on their timeline.",
+  recorded: "Put on the timeline of {name}.", notRecorded: "Copied, but not put on the timeline: {why}",
+  thumbUp: "Helpful", thumbDown: "Not helpful, or wrong", thanks: "Thank you, noted.", corrected: "Thank you. Those who keep the knowledge will look at it; until then answers stay as they are.",
+  whyBad: "What is wrong?", correction: "What it should say", correctionHint: "How you would answer, or the right figure", giveFeedback: "Submit",
+  reasonWrong: "Wrong", reasonOutdated: "Outdated", reasonOffTopic: "Misses the point", reasonSource: "Wrong source", reasonLong: "Too long",
+  commands: "Commands", commandsShown: "{n} commands, choose with the arrow keys", commandNew: "New conversation", commandHistory: "Earlier conversations", commandCustomer: "Choose a customer", commandView: "Internal / customer view", commandTheme: "Light or dark", commandLanguage: "中文", commandCases: "Which cases suit this customer?", commandPrice: "The customer says it is too expensive. How do I reply?",
+  theme: "Theme: {choice}", themeAuto: "as the system", themeLight: "light", themeDark: "dark",
+  offline: "The server cannot be reached. Drafts are kept; what was asked goes out once it is back, and only once.", online: "Connected again.", slow: "Slower than usual; still waiting for the server.",
   sendToCustomer: "Send to customer", copySend: "Copy the message", sendNote: "Written from shareable material only; change it before you send.", sendBlocked: "Cannot be sent: no shareable material supports this answer.",
   copyLink: "Copy link", openLink: "Open link", close: "Close",
   stopped: "Stopped. This is incomplete and its sources are not checked: do not send it on.", stoppedEmpty: "Stopped.", retry: "Retry", askAgain: "Ask again",
@@ -101,6 +131,12 @@ const ENGLISH = {
   starters: [["The customer says it is too expensive. How do I reply?", "handle_objection"],
     ["Which cases suit a beverage customer?", "find_cases"], ["How fast is the LB-300S?", "product_question"],
     ["Which video performs best?", "recommend_videos"], ["Is there a quotation template?", "find_template"]],
+  stageStarters: {
+    first: [["Which cases suit this customer?", "find_cases"], ["Which video is good for a first contact?", "recommend_videos"], ["What can I say about the company?", "other"]],
+    quote: [["Is there a quotation template?", "find_template"], ["The customer says it is too expensive. How do I reply?", "handle_objection"], ["Which cases suit this customer?", "find_cases"]],
+    close: [["The customer wants to think about it. How do I reply?", "handle_objection"], ["What is the lead time?", "product_question"], ["How long is the warranty and how fast is on-site service?", "service_question"]],
+    after: [["How long is the warranty and how fast is on-site service?", "service_question"], ["How are wear parts ordered?", "service_question"], ["Is there a training video?", "recommend_videos"]],
+  },
 };
 
 const STORED_AS = "flightdeck.language";
@@ -114,8 +150,19 @@ export function t(name, values = {}) {
 /** The name of a value of the API (a kind, an intent); an unknown value names itself. */
 export const nameOf = (group, value) => texts[group][value] ?? value ?? "";
 
-/** The questions to start with, each with the intent it belongs to. */
-export const starters = () => texts.starters;
+// A stage is the company's own word; these parts of words are what such words have in common.
+const STAGES = [
+  ["after", /成交|签约|交付|售后|复购|won|deliver|after|service/i],
+  ["close", /谈判|合同|决策|议价|比价|negotiat|contract|decision/i],
+  ["quote", /报价|方案|投标|试机|quot|proposal|offer|trial/i],
+  ["first", /初|接触|线索|需求|调研|first|lead|contact|need/i],
+];
+
+/** The questions to start with, each with the intent it belongs to; fit for a customer's stage where it is known. */
+export function starters(stage = null) {
+  const [known] = STAGES.find(([, words]) => stage && words.test(stage)) ?? [null];
+  return known ? texts.stageStarters[known] : texts.starters;
+}
 
 export const isEnglish = () => texts === ENGLISH;
 

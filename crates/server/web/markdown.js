@@ -162,6 +162,27 @@ export function toPlainText(text) {
   return parse(text).map((block) => plainBlock(block)).join("\n\n").trim();
 }
 
+/**
+ * The text as a chat takes it: no markup that a chat would show as signs, no tables, short paragraphs. Lists keep a
+ * dot, a table's row becomes `first cell：its other cells`.
+ */
+export function toChatMessage(text) {
+  return parse(text).map((block) => chatBlock(block)).filter(Boolean).join("\n").trim();
+}
+
+function chatBlock(block) {
+  switch (block.type) {
+    case "rule": return "";
+    case "quote": return block.blocks.map(chatBlock).join("\n");
+    case "list": return block.items.map((item, at) => `${block.ordered ? `${block.start + at}. ` : "· "}${item.map(chatBlock).join("\n")}`).join("\n");
+    case "table": return block.rows.map(([first, ...others]) => {
+      const named = others.map((cell, at) => (others.length > 1 ? `${block.head[at + 1] ?? ""} ${cell}` : cell).trim());
+      return plainInline(inline(`${first}：${named.join("，")}`)).trim();
+    }).join("\n");
+    default: return plainBlock(block);
+  }
+}
+
 function plainBlock(block) {
   const words = (text) => plainInline(inline(text)).replace(/[ \t]+(?=\n|$|[，。；：！？、,.;:!?])/g, "").trim();
   switch (block.type) {

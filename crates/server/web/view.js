@@ -3,12 +3,15 @@
 
 import { h, externalLink, safeAddress, copyText } from "./dom.js";
 import { t, nameOf } from "./i18n.js";
-import { toNodes, toPlainText } from "./markdown.js";
-import { hasKey, sendPreview } from "./api.js";
+import { toChatMessage, toNodes, toPlainText } from "./markdown.js";
+import { hasKey } from "./api.js";
+import { feedbackParts } from "./feedback.js";
+import { showPreview } from "./send.js";
 
 /**
  * The view of a turn. `actions` are `openSource(turn, citation)`, `ask(question)`, `retry(turn)`,
- * `saveKey(key, turn)` and `announce(text)`.
+ * `saveKey(key, turn)`, `keep()` when a turn has changed, `customerChanged(id)` when a timeline has, and
+ * `announce(text)`.
  */
 export function turnView(turn, number, actions) {
   const element = h("article", { className: "turn" });
@@ -54,7 +57,7 @@ function answerParts(turn, actions) {
 
 function working(turn) {
   const label = turn.intent ? t("workingOn", { intent: nameOf("intents", turn.intent) }) : t("working");
-  return h("p", { className: "working" }, label);
+  return h("p", { className: "working" }, label, turn.slow && ` · ${t("slow")}`);
 }
 
 /** Internal sources must not be missed by somebody who is about to paste the answer to a customer. */
@@ -84,34 +87,32 @@ function answerText(turn, text, citations, actions) {
 }
 
 function toolbar(turn, citations, actions) {
-  const copy = h("button", { type: "button", className: "plain", onclick: async () => {
-    const done = await copyText(toPlainText(turn.reply.answer));
-    const said = done ? t(citations.some(isInternal) ? "copiedInternal" : "copied") : t("copyFailed");
-    flash(copy, said, actions);
-  } }, t("copy"));
+  const said = turn.reply.answer;
+  const done = t(citations.some(isInternal) ? "copiedInternal" : "copied");
+  const copying = (label, text) => {
+    const button = h("button", { type: "button", className: "plain", onclick: async () => {
+      flash(button, await copyText(text()) ? done : t("copyFailed"), actions);
+    } }, t(label));
+    return button;
+  };
   const room = h("div", { className: "send" });
   const send = h("button", { type: "button", className: "plain", onclick: () => showPreview(turn, room, actions) }, t("sendToCustomer"));
-  return [h("div", { className: "toolbar" }, copy, send), room];
+  const { thumbs, room: feedback } = turn.reply.message_id ? feedbackParts(turn, actions) : { thumbs: [], room: null };
+  return [
+    h("div", { className: "toolbar" }, send, copying("copy", () => toPlainText(said)), copying("copyChat", () => toChatMessage(said)),
+      copying("copyMarkdown", () => withSources(said, citations)), h("span", { className: "thumbs" }, thumbs)),
+    room, feedback,
+  ];
 }
 
-/** The words that may leave the company, to be changed and copied; or why there are none. */
-async function showPreview(turn, room, actions) {
-  room.replaceChildren(h("p", { className: "note" }, t("working")));
-  try {
-    const preview = await sendPreview({ message: turn.question, customer_id: turn.customerId ?? null, customer: turn.customer });
-    if (preview.blocked) {
-      room.replaceChildren(h("p", { className: "note", role: "alert" }, t("sendBlocked")));
-      return;
-    }
-    const words = h("textarea", { className: "send-text", rows: 8, "aria-label": t("sendToCustomer"), value: toPlainText(preview.text) });
-    const copy = h("button", { type: "button", className: "secondary", onclick: async () => {
-      flash(copy, t(await copyText(words.value) ? "copied" : "copyFailed"), actions);
-    } }, t("copySend"));
-    room.replaceChildren(h("p", { className: "note" }, t("sendNote")), words, copy);
-    words.focus();
-  } catch (error) {
-    room.replaceChildren(h("p", { className: "note", role: "alert" }, failureText(error)));
-  }
+/** The Markdown with what its marks stand for. */
+function withSources(markdown, citations) {
+  if (!citations.length) return markdown;
+  const sources = citations.map(({ n, document: source, location }) => {
+    const place = placeOf(location);
+    return `[${n}]: ${source.title}${place ? ` (${place})` : ""}${source.link ? ` ${source.link}` : ""}`;
+  });
+  return `${markdown.trim()}\n\n${sources.join("\n")}\n`;
 }
 
 /** Shows `text` on a button for a moment, and says it. */

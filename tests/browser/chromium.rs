@@ -1,0 +1,227 @@
+//! A real browser for the tests of the page: Chromium without a window, driven over its debugging pipe.
+//!
+//! Commands and events are JSON messages that end in a zero byte, on two pipes that Chromium expects as descriptors
+//! 3 and 4; a shell puts them there. No driver and no port are needed.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Instant;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::{PATIENCE, folder};
+
+const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(30);
+
+/// The first Chromium of the path, under any of its names.
+fn program() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+    std::env::split_paths(&path)
+        .flat_map(|folder| names.map(|name| folder.join(name)))
+        .find(|program| program.is_file())
+}
+
+/// A browser with one tab; killed when dropped.
+pub struct Browser {
+    child: Child,
+    commands: ChildStdin,
+    messages: Receiver<Value>,
+    session: Option<String>,
+    last_id: u64,
+    /// What the page has thrown, logged as an error, or been forbidden by its policy.
+    complaints: Vec<String>,
+    _profile: TempDir,
+}
+
+impl Browser {
+    /// `None`, and a line that says so, where there is no Chromium.
+    pub fn start() -> Option<Self> {
+        let Some(program) = program() else {
+            println!("no Chromium on the path; the page is not tested");
+            return None;
+        };
+        let profile = folder();
+        let mut child = Command::new("sh")
+            .args(["-c", "exec \"$0\" \"$@\" 3<&0 4>&1 </dev/null >/dev/null 2>&1"])
+            .arg(program)
+            .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
+            .args(["--no-first-run", "--disable-extensions", "--disable-background-networking"])
+            .args(["--remote-debugging-pipe", "--window-size=1200,900", "--accept-lang=zh-CN"])
+            .arg(format!("--user-data-dir={}", profile.path().display()))
+            .arg("about:blank")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a shell can be started");
+        let commands = child.stdin.take().expect("it is piped");
+        let mut replies = BufReader::new(child.stdout.take().expect("it is piped"));
+        let (found, messages) = channel();
+        std::thread::spawn(move || {
+            let mut message = Vec::new();
+            while replies.read_until(0, &mut message).is_ok_and(|length| length > 0) {
+                message.pop();
+                let parsed = serde_json::from_slice(&message).expect("Chromium sends JSON");
+                message.clear();
+                if found.send(parsed).is_err() {
+                    break;
+                }
+            }
+        });
+        let mut browser = Self {
+            child,
+            commands,
+            messages,
+            session: None,
+            last_id: 0,
+            complaints: Vec::new(),
+            _profile: profile,
+        };
+        let target = browser.send("Target.createTarget", &json!({"url": "about:blank"}));
+        let attach = json!({"targetId": target["targetId"], "flatten": true});
+        let attached = browser.send("Target.attachToTarget", &attach);
+        browser.session = attached["sessionId"].as_str().map(str::to_owned);
+        for domain in ["Page", "Runtime", "Log", "Network"] {
+            browser.send(&format!("{domain}.enable"), &json!({}));
+        }
+        Some(browser)
+    }
+
+    /// Sends a command and gives its result.
+    #[track_caller]
+    pub fn send(&mut self, method: &str, parameters: &Value) -> Value {
+        self.last_id += 1;
+        let id = self.last_id;
+        let mut message = json!({"id": id, "method": method, "params": parameters});
+        if let Some(session) = &self.session {
+            message["sessionId"] = json!(session);
+        }
+        let mut bytes = message.to_string().into_bytes();
+        bytes.push(0);
+        self.commands.write_all(&bytes).expect("Chromium listens");
+        loop {
+            let reply = self.messages.recv_timeout(PATIENCE).expect("Chromium answers");
+            if reply["id"] == id {
+                assert!(reply["error"].is_null(), "{method}: {}", reply["error"]);
+                return reply["result"].clone();
+            }
+            self.note(&reply);
+        }
+    }
+
+    fn note(&mut self, event: &Value) {
+        let details = &event["params"];
+        match event["method"].as_str() {
+            Some("Runtime.exceptionThrown") => self.complaints.push(details["exceptionDetails"].to_string()),
+            Some("Log.entryAdded") => {
+                let entry = &details["entry"];
+                // A refused or failed request is the test's own doing.
+                if entry["level"] == "error" && entry["source"] != "network" {
+                    self.complaints.push(entry["text"].to_string());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The value of an expression of the page; a promise is waited for.
+    #[track_caller]
+    pub fn value(&mut self, expression: &str) -> Value {
+        let parameters = json!({"expression": expression, "awaitPromise": true, "returnByValue": true,
+                                "userGesture": true});
+        let result = self.send("Runtime.evaluate", &parameters);
+        assert!(result["exceptionDetails"].is_null(), "{expression}: {}", result["exceptionDetails"]);
+        result["result"]["value"].clone()
+    }
+
+    #[track_caller]
+    pub fn text(&mut self, expression: &str) -> String {
+        let value = self.value(expression);
+        value.as_str().unwrap_or_else(|| panic!("{expression} is no text: {value}")).to_owned()
+    }
+
+    /// Looks again and again until the expression is true.
+    #[track_caller]
+    pub fn wait_for(&mut self, expression: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.value(&format!("Boolean({expression})")) != true {
+            if Instant::now() > deadline {
+                let page = self.text("document.body.innerText");
+                panic!(
+                    "waited in vain for {expression}; complaints: {:?}; the page:\n{page}",
+                    self.complaints
+                );
+            }
+            std::thread::park_timeout(LOOK_EVERY);
+        }
+    }
+
+    #[track_caller]
+    pub fn open(&mut self, url: &str) {
+        self.send("Page.navigate", &json!({"url": url}));
+        self.wait_for("document.readyState === 'complete'");
+    }
+
+    /// Presses and releases a key: one letter, or a name as `Enter`.
+    pub fn press(&mut self, key: &str) {
+        let code = match key {
+            "Enter" => 13,
+            "Escape" => 27,
+            "ArrowUp" => 38,
+            "ArrowDown" => 40,
+            "Tab" => 9,
+            other => panic!("{other} has no number here"),
+        };
+        let text = if key == "Enter" { "\r" } else { "" };
+        let mut event =
+            json!({"type": "keyDown", "key": key, "code": key, "windowsVirtualKeyCode": code, "text": text});
+        self.send("Input.dispatchKeyEvent", &event);
+        event["type"] = json!("keyUp");
+        self.send("Input.dispatchKeyEvent", &event);
+    }
+
+    /// Types into what has the focus.
+    pub fn type_text(&mut self, text: &str) {
+        self.send("Input.insertText", &json!({"text": text}));
+    }
+
+    /// Clicks the first element that the selector finds, as a mouse does.
+    #[track_caller]
+    pub fn click(&mut self, selector: &str) {
+        let place = self.value(&format!(
+            "(() => {{ const node = document.querySelector({selector:?}); node.scrollIntoView({{ block: 'center', \
+             behavior: 'instant' }}); const box = node.getBoundingClientRect(); return [box.x + box.width / 2, box.y + \
+             box.height / 2]; }})()"
+        ));
+        for kind in ["mousePressed", "mouseReleased"] {
+            let event =
+                json!({"type": kind, "x": place[0], "y": place[1], "button": "left", "clickCount": 1});
+            self.send("Input.dispatchMouseEvent", &event);
+        }
+    }
+
+    /// Cuts the network or lets it through again.
+    pub fn set_offline(&mut self, offline: bool) {
+        let conditions =
+            json!({"offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1});
+        self.send("Network.emulateNetworkConditions", &conditions);
+    }
+
+    /// Nothing was thrown, logged as an error, or stopped by the content security policy.
+    #[track_caller]
+    pub fn expect_no_complaints(&mut self) {
+        // Lets what was sent before this arrive.
+        self.value("1");
+        assert!(self.complaints.is_empty(), "{:#?}", self.complaints);
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
