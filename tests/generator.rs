@@ -512,8 +512,11 @@ fn a_reader_who_leaves_stops_the_model() {
         drop(connection);
         wait_for("the model to be left", || (model.n_left() == n).then_some(()));
     }
-    let metrics = server.get("/metrics").text().unwrap();
-    assert!(metrics.contains(r#"flightdeck_generations_total{outcome="cancelled"} 3"#), "{metrics}");
+    // The model is left before the answer is recorded and counted.
+    wait_for("three to be counted", || {
+        let metrics = server.get("/metrics").text().unwrap();
+        metrics.contains(r#"flightdeck_generations_total{outcome="cancelled"} 3"#).then_some(())
+    });
 }
 
 #[test]
