@@ -2,6 +2,9 @@
 
 mod chromium;
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
+
 use chromium::Browser;
 use serde_json::{Value, json};
 
@@ -351,4 +354,131 @@ fn a_customers_name_is_text_wherever_it_is_shown() {
     browser.wait_for("document.querySelectorAll('.history-list li').length === 1");
     assert_eq!(browser.value("window.ran ?? null"), Value::Null);
     assert_eq!(browser.value("document.querySelectorAll('img').length"), 0);
+}
+
+/// A hundred ways in which a text may try to run.
+fn payloads() -> Vec<String> {
+    const RUN: &str = "window.ran=1";
+    let tags = [
+        "<script>RUN</script>",
+        "<img src=x onerror=RUN>",
+        "<svg onload=RUN>",
+        "<svg/onload=RUN//",
+        "<body onload=RUN>",
+        "<input autofocus onfocus=RUN>",
+        "<details open ontoggle=RUN>x</details>",
+        "<video src=x onerror=RUN></video>",
+        "<audio src=x onerror=RUN></audio>",
+        "<iframe srcdoc='<script>parent.RUN</script>'></iframe>",
+        "<iframe src=javascript:parent.RUN></iframe>",
+        "<object data=javascript:RUN></object>",
+        "<embed src=javascript:RUN>",
+        "<style onload=RUN></style>",
+        "<link rel=stylesheet href=x onerror=RUN>",
+        "<math><mtext><img src=x onerror=RUN></mtext></math>",
+        "<template><img src=x onerror=RUN></template><img src=x onerror=RUN>",
+        "<a href=javascript:RUN autofocus onfocus=RUN>x</a>",
+        "<noscript><p title='</noscript><img src=x onerror=RUN>'>",
+        "<ScRiPt >RUN</sCrIpT>",
+    ];
+    let wrappings = ["IT", "\">IT", "'>IT", "`IT`", "| a | b |\n| --- | --- |\n| IT | [x](javascript:RUN) |"];
+    let all: Vec<_> = tags
+        .iter()
+        .flat_map(|tag| wrappings.map(|wrapping| wrapping.replace("IT", tag).replace("RUN", RUN)))
+        .collect();
+    assert_eq!(all.len(), 100);
+    all
+}
+
+/// Draws every field of a turn that comes from documents, models or people, as the page draws it, and tells what ran.
+const SHOW: &str = r"(async () => {
+  const { turnView } = await import('./view.js');
+  const { toNodes } = await import('./markdown.js');
+  const turns = document.getElementById('turns');
+  for (const text of PAYLOADS) {
+    const source = { id: text, kind: text, title: text, path: text, audience: text, link: text };
+    const citations = [{ n: 1, document: source, quote: text, location: { heading: [text] } }];
+    const reply = { session_id: 's', message_id: 'm', intent: text, answer: `${text} [1]`, citations, refused: false,
+      suggestions: [text], generator: text, took_ms: 1 };
+    const turn = { question: text, audience: 'internal', state: 'done', reply, citations };
+    const refusal = { ...turn, reply: { ...reply, refused: true, refusal_reason: text } };
+    const failure = { ...turn, reply: null, text, state: 'failed', error: { kind: 'invalid', message: text, requestId: text } };
+    for (const one of [turn, refusal, failure]) turns.append(turnView(one, 1, { announce() {} }).element);
+    turns.append(...toNodes(`# ${text}\n\n- ${text}\n\n> ${text}\n\n[x](${text}) ![x](${text})`, String));
+  }
+  const links = [...turns.querySelectorAll('a')];
+  // What would run does so once answers have come and frames were drawn.
+  for (let n = 0; n < 3; n += 1) {
+    await fetch('healthz');
+    await new Promise(requestAnimationFrame);
+  }
+  return {
+    ran: window.ran ?? null,
+    turns: document.querySelectorAll('.turn').length,
+    links: links.filter((link) => !/^https?:/.test(link.href)).length,
+    strange: turns.querySelectorAll(':is(script, img, iframe, object, embed, video, audio, style, link, template, math, [onerror], [onload], [onfocus], [ontoggle])').length,
+  };
+})()";
+
+#[test]
+fn a_hundred_texts_that_try_to_run_are_shown_in_every_place_and_none_runs() {
+    let Some(mut desk) = Desk::open() else { return };
+    let show = SHOW.replace("PAYLOADS", &json!(payloads()).to_string());
+    for bypassed in [false, true] {
+        let browser = &mut desk.browser;
+        browser.send("Page.setBypassCSP", &json!({"enabled": bypassed}));
+        browser.send("Page.reload", &json!({}));
+        browser.wait_for("document.readyState === 'complete' && document.querySelector('.customer-search')");
+        let seen = browser.value(&show);
+        let expected = json!({"ran": null, "turns": 300, "links": 0, "strange": 0});
+        assert_eq!(seen, expected, "policy bypassed: {bypassed}");
+        // With the policy on an attempt would have been reported.
+        browser.expect_no_complaints();
+    }
+}
+
+#[test]
+fn the_widget_works_on_a_foreign_page_whose_styles_would_hide_it() {
+    let Some(mut browser) = Browser::start() else { return };
+    let data = own_sample_data();
+    let foreign = TcpListener::bind("127.0.0.1:0").unwrap();
+    let origin = format!("http://{}", foreign.local_addr().unwrap());
+    let server =
+        Server::start_with(&sample_knowledge(), data.path(), &[("FLIGHTDECK_WIDGET_ORIGINS", &origin)]);
+    let page = format!(
+        "<!doctype html><title>CRM</title><style>* {{ all: unset !important; display: none !important; color: red \
+         !important; position: static !important }} html, body {{ display: block !important }}</style>\
+         <body><script src=\"{}\" data-title=\"销售助手\"></script>",
+        server.url("/widget.js")
+    );
+    std::thread::spawn(move || {
+        for mut connection in foreign.incoming().map_while(Result::ok) {
+            let mut request = [0; 4096];
+            let _ = connection.read(&mut request);
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/html; charset=utf-8\r\nconnection: close";
+            let _ = write!(connection, "{head}\r\ncontent-length: {}\r\n\r\n{page}", page.len());
+        }
+    });
+    browser.open(&origin);
+    browser.wait_for("window.Flightdeck");
+    browser.value(
+        "(() => { window.told = []; for (const name of ['open', 'close', 'answer']) \
+         Flightdeck.on(name, (detail) => { told.push([name, detail]); }); })()",
+    );
+    let corner = browser.value("[innerWidth - 48, innerHeight - 48]");
+    browser.click_at(&corner[0], &corner[1]);
+    browser.wait_for("told.some(([name]) => name === 'open')");
+    browser.value("Flightdeck.ask('LB-300S 速度多少？')");
+    browser.wait_for("told.some(([name]) => name === 'answer')");
+    assert!(!browser.value("told").to_string().contains("瓶/分钟"), "what was said stays inside");
+    let seen = browser
+        .value_in_frame(
+            "[document.querySelector('.answer').textContent, getComputedStyle(document.body).color]",
+        )
+        .expect("there is a frame");
+    assert!(seen[0].as_str().unwrap().contains("300"), "{seen}");
+    assert_ne!(seen[1], "rgb(255, 0, 0)", "the page's styles stop at the frame");
+    browser.click_at(&corner[0], &corner[1]);
+    browser.wait_for("told.some(([name]) => name === 'close')");
+    browser.expect_no_complaints();
 }

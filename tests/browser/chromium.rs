@@ -32,6 +32,8 @@ pub struct Browser {
     messages: Receiver<Value>,
     session: Option<String>,
     last_id: u64,
+    /// The scripts' worlds of the page and its frames, as `(id, frame)`, in the order in which they came.
+    worlds: Vec<(u64, String)>,
     /// What the page has thrown, logged as an error, or been forbidden by its policy.
     complaints: Vec<String>,
     _profile: TempDir,
@@ -77,6 +79,7 @@ impl Browser {
             messages,
             session: None,
             last_id: 0,
+            worlds: Vec::new(),
             complaints: Vec::new(),
             _profile: profile,
         };
@@ -115,6 +118,17 @@ impl Browser {
     fn note(&mut self, event: &Value) {
         let details = &event["params"];
         match event["method"].as_str() {
+            Some("Runtime.executionContextCreated") => {
+                let world = &details["context"];
+                if world["auxData"]["isDefault"] == true {
+                    let frame = world["auxData"]["frameId"].as_str().expect("a world has a frame");
+                    self.worlds.push((world["id"].as_u64().expect("a world has an id"), frame.to_owned()));
+                }
+            }
+            Some("Runtime.executionContextsCleared") => self.worlds.clear(),
+            Some("Runtime.executionContextDestroyed") => {
+                self.worlds.retain(|(id, _)| details["executionContextId"] != *id);
+            }
             Some("Runtime.exceptionThrown") => self.complaints.push(details["exceptionDetails"].to_string()),
             Some("Log.entryAdded") => {
                 let entry = &details["entry"];
@@ -130,8 +144,26 @@ impl Browser {
     /// The value of an expression of the page; a promise is waited for.
     #[track_caller]
     pub fn value(&mut self, expression: &str) -> Value {
-        let parameters = json!({"expression": expression, "awaitPromise": true, "returnByValue": true,
-                                "userGesture": true});
+        self.evaluate(expression, None)
+    }
+
+    /// As [`Browser::value`], inside the page's first frame, which must be of the same site; `None` without one.
+    #[track_caller]
+    pub fn value_in_frame(&mut self, expression: &str) -> Option<Value> {
+        let tree = self.send("Page.getFrameTree", &json!({}));
+        let frame = tree["frameTree"]["childFrames"][0]["frame"]["id"].as_str()?.to_owned();
+        let (world, _) = self.worlds.iter().rev().find(|(_, of)| *of == frame)?;
+        let world = *world;
+        Some(self.evaluate(expression, Some(world)))
+    }
+
+    #[track_caller]
+    fn evaluate(&mut self, expression: &str, world: Option<u64>) -> Value {
+        let mut parameters = json!({"expression": expression, "awaitPromise": true, "returnByValue": true,
+                                    "userGesture": true});
+        if let Some(world) = world {
+            parameters["contextId"] = json!(world);
+        }
         let result = self.send("Runtime.evaluate", &parameters);
         assert!(result["exceptionDetails"].is_null(), "{expression}: {}", result["exceptionDetails"]);
         result["result"]["value"].clone()
@@ -188,6 +220,14 @@ impl Browser {
         self.send("Input.insertText", &json!({"text": text}));
     }
 
+    /// Presses the left button at a place of the window, in CSS pixels.
+    pub fn click_at(&mut self, x: &Value, y: &Value) {
+        for kind in ["mousePressed", "mouseReleased"] {
+            let event = json!({"type": kind, "x": x, "y": y, "button": "left", "clickCount": 1});
+            self.send("Input.dispatchMouseEvent", &event);
+        }
+    }
+
     /// Clicks the first element that the selector finds, as a mouse does.
     #[track_caller]
     pub fn click(&mut self, selector: &str) {
@@ -196,11 +236,7 @@ impl Browser {
              behavior: 'instant' }}); const box = node.getBoundingClientRect(); return [box.x + box.width / 2, box.y + \
              box.height / 2]; }})()"
         ));
-        for kind in ["mousePressed", "mouseReleased"] {
-            let event =
-                json!({"type": kind, "x": place[0], "y": place[1], "button": "left", "clickCount": 1});
-            self.send("Input.dispatchMouseEvent", &event);
-        }
+        self.click_at(&place[0], &place[1]);
     }
 
     /// Cuts the network or lets it through again.
