@@ -11,9 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::{Value, json};
 
 use crate::promises::{SAMPLE, check_reply, questions};
-use crate::support::{
-    Server, flightdeck, folder, own_sample_data, run, sample_data, sample_knowledge, wait_for, write,
-};
+use crate::support::{Server, flightdeck, folder, own_sample_data, run, sample_knowledge, wait_for, write};
 
 const SPEED: &str = "LB-300S 一分钟最多能贴多少瓶？";
 
@@ -538,7 +536,8 @@ fn the_server_can_be_stopped_while_a_model_is_asked() {
 fn a_question_on_the_terminal_is_worded_too_and_composed_where_that_fails() {
     let model = Model::start();
     model.says(|asked| format!("LB-300S 最高速度 999 瓶/分钟。[1]\n{}", asked.draft));
-    let data = sample_data().to_string_lossy().into_owned();
+    let own = own_sample_data();
+    let data = own.path().to_string_lossy().into_owned();
     let knowledge = sample_knowledge().to_string_lossy().into_owned();
     let ask = |more: &[&str]| {
         let mut command = flightdeck();

@@ -130,10 +130,14 @@ pub fn sample_data() -> &'static Path {
     &DATA
 }
 
-/// The sample, indexed, in a data folder of the test's own.
+/// The sample, indexed, in a data folder of the test's own; without records.
 pub fn own_sample_data() -> tempfile::TempDir {
     let own = folder();
     copy_folder(sample_data(), own.path());
+    // The shared folder outlives a run, and with it whatever a test has asked there.
+    for name in ["records.sqlite", "records.sqlite-wal", "records.sqlite-shm"] {
+        let _ = fs::remove_file(own.path().join(name));
+    }
     own
 }
 
