@@ -482,3 +482,54 @@ fn the_widget_works_on_a_foreign_page_whose_styles_would_hide_it() {
     browser.wait_for("told.some(([name]) => name === 'close')");
     browser.expect_no_complaints();
 }
+
+#[test]
+fn everything_that_can_be_pressed_or_filled_in_has_a_name() {
+    let Some(mut desk) = Desk::open() else { return };
+    desk.ask("LB-300S 速度多少？");
+    let browser = &mut desk.browser;
+    browser.click(".thumb.down");
+    browser.wait_for("document.querySelector('.feedback-form')");
+    browser.click("#customer summary");
+    let phone = json!({"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": true});
+    for narrow in [false, true] {
+        if narrow {
+            browser.send("Emulation.setDeviceMetricsOverride", &phone);
+        }
+        let tree = browser.send("Accessibility.getFullAXTree", &json!({}));
+        let nodes = tree["nodes"].as_array().unwrap().iter().filter(|node| node["ignored"] == false);
+        let controls: Vec<_> = nodes
+            .filter(|node| {
+                let role = node["role"]["value"].as_str().unwrap_or_default();
+                matches!(role, "button" | "link" | "textbox" | "searchbox" | "radio" | "combobox")
+            })
+            .collect();
+        assert!(controls.len() > 20, "{}", controls.len());
+        for control in controls {
+            let name = control["name"]["value"].as_str().unwrap_or_default();
+            assert!(!name.trim().is_empty(), "narrow: {narrow}: {control}");
+        }
+    }
+}
+
+#[test]
+fn the_page_is_light_and_does_not_jump_while_an_answer_comes() {
+    let Some(mut desk) = Desk::open() else { return };
+    let browser = &mut desk.browser;
+    let bytes = browser.value(
+        "performance.getEntriesByType('resource').concat(performance.getEntriesByType('navigation')) \
+         .reduce((sum, entry) => sum + entry.decodedBodySize, 0)",
+    );
+    assert!(bytes.as_u64().is_some_and(|bytes| (50_000..200_000).contains(&bytes)), "{bytes} bytes");
+    browser.value(
+        "(() => { window.shift = 0; new PerformanceObserver((list) => { for (const entry of list.getEntries()) \
+         window.shift += entry.value; }).observe({ type: 'layout-shift', buffered: true }); })()",
+    );
+    desk.ask("客户说太贵了怎么回复？");
+    desk.ask("LB-300S 速度多少？");
+    let browser = &mut desk.browser;
+    browser.value("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))");
+    let shift = browser.value("window.shift");
+    assert!(shift.as_f64().is_some_and(|shift| shift < 0.1), "a shift of {shift} is felt");
+    browser.expect_no_complaints();
+}

@@ -184,7 +184,7 @@ function showState() {
   const language = element("language");
   language.textContent = t("otherLanguage");
   language.lang = isEnglish() ? "zh-CN" : "en";
-  language.setAttribute("aria-label", t("switchLanguage"));
+  language.setAttribute("aria-label", `${t("otherLanguage")} · ${t("switchLanguage")}`);
   const { themeChoice = "auto" } = document.documentElement.dataset;
   const theme = t("theme", { choice: t({ auto: "themeAuto", light: "themeLight", dark: "themeDark" }[themeChoice]) });
   element("theme").setAttribute("aria-label", theme);

@@ -125,7 +125,7 @@ export function flash(button, text, actions) {
 }
 
 function sourceList(turn, citations, actions) {
-  return h("section", { className: "sources", "aria-label": t("sources") },
+  return h("div", { className: "sources", role: "group", "aria-label": t("sources") },
     h("h3", { className: "label" }, t("sources")),
     h("ol", {}, citations.map((citation) => sourceCard(turn, citation, actions))));
 }
