@@ -48,6 +48,24 @@ fn from_the_first_key_on_every_call_needs_one() {
 }
 
 #[test]
+fn a_key_narrowed_on_the_command_line_is_narrow_over_http() {
+    let (knowledge, data) = (small_knowledge(), folder());
+    let server = Server::start(knowledge.path(), data.path());
+    let arguments =
+        ["keys", "create", "--name", "官网", "--role", "rep", "--audience", "customer", "--per-minute", "3"];
+    let key = run_on(knowledge.path(), data.path(), &arguments).expect_status(0).stdout.trim().to_owned();
+    let ask = |body: Value| with_key(&server, &key, "/api/v1/search", &body);
+    assert_eq!(ask(json!({"query": "泵的底价", "audience": "internal"})).0, 403);
+    let (status, reply) = ask(json!({"query": "泵的底价"}));
+    assert!(status == 200 && !reply.to_string().contains("7.31"), "{reply}");
+    assert_eq!(ask(json!({"query": "保修"})).0, 200);
+    let (status, error) = ask(json!({"query": "保修"}));
+    assert_eq!((status, &error["error"]["code"]), (429, &json!("rate_limited")));
+    let listed = run_on(knowledge.path(), data.path(), &["keys", "list"]).expect_status(0).stdout;
+    assert!(listed.contains("customers only") && listed.contains("3/min"), "{listed}");
+}
+
+#[test]
 fn a_conversation_goes_on_with_the_key_that_began_it_only() {
     let (knowledge, data) = (small_knowledge(), folder());
     let server = Server::start(knowledge.path(), data.path());

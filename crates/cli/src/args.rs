@@ -1,5 +1,6 @@
 //! The command line as the contract has it. What is optional here is settled by `settings`.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -269,6 +270,12 @@ pub enum KeysCommand {
         /// What its holder may do: admin, marketing, rep or bot
         #[arg(long, value_parser = parse_role)]
         role: KeyRole,
+        /// What its holder may see at most; a request can only narrow it
+        #[arg(long, value_enum, default_value_t = AudienceArg::Internal)]
+        audience: AudienceArg,
+        /// Requests a minute (default: as many as the server can do)
+        #[arg(long, value_name = "N")]
+        per_minute: Option<NonZeroU32>,
     },
     /// List the keys, revoked ones too, without their secrets
     List(JsonArgs),
@@ -375,6 +382,7 @@ mod tests {
             "bench search --synthetic 1000 --json",
             "customers import c.csv",
             "keys create --name n --role marketing",
+            "keys create --name n --role rep --audience customer --per-minute 30",
             "customers export c-1",
             "customers erase c-1 --yes",
             "keys list --json",
@@ -391,6 +399,7 @@ mod tests {
             "search x --top-k 101",
             "search x --kind blog",
             "keys create --name n --role root",
+            "keys create --name n --role rep --per-minute 0",
             "eval answers",
         ] {
             let words = std::iter::once("flightdeck").chain(line.split(' '));

@@ -20,9 +20,11 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Parser;
+use flightdeck_records::KeyLimits;
 
 use crate::args::{
-    BenchCommand, Cli, Command, CustomersCommand, EvalCommand, KeysCommand, ModelsCommand, ServeArgs,
+    AudienceArg, BenchCommand, Cli, Command, CustomersCommand, EvalCommand, KeysCommand, ModelsCommand,
+    ServeArgs,
 };
 use crate::failure::Failure;
 use crate::language::Language;
@@ -142,7 +144,10 @@ fn dispatch(config: &Config, command: Command) -> Result<Verdict, Failure> {
         Command::Customers(CustomersCommand::Erase { id, yes }) => {
             commands::customers::erase(config, &id, yes)
         }
-        Command::Keys(KeysCommand::Create { name, role }) => commands::keys::create(config, &name, role),
+        Command::Keys(KeysCommand::Create { name, role, audience, per_minute }) => {
+            let limits = KeyLimits { customer_only: audience == AudienceArg::Customer, per_minute };
+            commands::keys::create(config, &name, role, limits)
+        }
         Command::Keys(KeysCommand::List(output)) => commands::keys::list(config, output),
         Command::Keys(KeysCommand::Revoke { id }) => commands::keys::revoke(config, &id),
         Command::Backup { file } => commands::records::back_up(config, &file),

@@ -4,6 +4,7 @@
 //! the secret is not a password: there is nothing to guess that is shorter than the secret itself.
 
 use std::fmt::{self, Write as _};
+use std::num::NonZeroU32;
 use std::str::FromStr;
 
 use rusqlite::{Row, params};
@@ -78,14 +79,38 @@ pub struct Key {
     pub created_at: jiff::Timestamp,
     /// Since when it opens nothing any more.
     pub revoked_at: Option<jiff::Timestamp>,
+    /// What narrows it further.
+    pub limits: KeyLimits,
+}
+
+/// What narrows a key beyond its role. The default narrows nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct KeyLimits {
+    /// Whether its holder sees only what customers may see, whatever the role.
+    pub customer_only: bool,
+    /// Requests a minute.
+    pub per_minute: Option<NonZeroU32>,
 }
 
 impl Records {
-    /// Makes a key. The second value is the secret, `fd_` and 64 hexadecimal digits, which nobody can see again.
+    /// Makes a key without limits. The second value is the secret, `fd_` and 64 hexadecimal digits, which nobody can see again.
     ///
     /// # Errors
     /// [`RecordsError::NoRandomness`] when the operating system gives none; when the database fails.
     pub fn create_key(&self, name: &str, role: KeyRole) -> Result<(Key, String), RecordsError> {
+        self.create_limited_key(name, role, KeyLimits::default())
+    }
+
+    /// As [`Records::create_key`], with limits.
+    ///
+    /// # Errors
+    /// As [`Records::create_key`].
+    pub fn create_limited_key(
+        &self,
+        name: &str,
+        role: KeyRole,
+        limits: KeyLimits,
+    ) -> Result<(Key, String), RecordsError> {
         let mut random = [0_u8; 32];
         getrandom::fill(&mut random).map_err(|error| RecordsError::NoRandomness(error.to_string()))?;
         let secret = format!("{SECRET_PREFIX}{}", hexadecimal(&random));
@@ -96,13 +121,27 @@ impl Records {
             role,
             created_at: timestamp(created_ms),
             revoked_at: None,
+            limits,
         };
         self.write(|transaction| {
             transaction.execute(
-                "INSERT INTO keys (id, name, role, digest, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![key.id, key.name, role.name(), digest(&secret), created_ms],
+                "INSERT INTO keys (id, name, role, digest, created_at, customer_only, per_minute)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                params![
+                    key.id,
+                    key.name,
+                    role.name(),
+                    digest(&secret),
+                    created_ms,
+                    limits.customer_only,
+                    limits.per_minute.map(NonZeroU32::get),
+                ],
             )?;
-            audit::note(transaction, "key.create", &key.id, &json!({"name": key.name, "role": role.name()}))
+            let mut details = json!({"name": key.name, "role": role.name()});
+            if limits != KeyLimits::default() {
+                details["limits"] = json!(limits);
+            }
+            audit::note(transaction, "key.create", &key.id, &details)
         })?;
         Ok((key, secret))
     }
@@ -116,13 +155,12 @@ impl Records {
     pub fn authenticate(&self, secret: &str) -> Result<Option<Key>, RecordsError> {
         let presented = digest(secret);
         let connection = self.reading();
-        let mut statement = connection.prepare_cached(
-            "SELECT id, name, role, created_at, revoked_at, digest FROM keys WHERE revoked_at IS NULL",
-        )?;
+        let mut statement = connection
+            .prepare_cached(&format!("SELECT {COLUMNS}, digest FROM keys WHERE revoked_at IS NULL"))?;
         let mut rows = statement.query([])?;
         let mut found = None;
         while let Some(row) = rows.next()? {
-            let stored: Vec<u8> = row.get(5)?;
+            let stored: Vec<u8> = row.get(7)?;
             let candidate = key(row)?;
             let same: Choice = stored.as_slice().ct_eq(&presented);
             if bool::from(same) {
@@ -148,9 +186,8 @@ impl Records {
     /// When the database fails.
     pub fn keys(&self) -> Result<Vec<Key>, RecordsError> {
         let connection = self.reading();
-        let mut statement = connection.prepare_cached(
-            "SELECT id, name, role, created_at, revoked_at FROM keys ORDER BY created_at, id",
-        )?;
+        let mut statement =
+            connection.prepare_cached(&format!("SELECT {COLUMNS} FROM keys ORDER BY created_at, id"))?;
         let rows = statement.query_map([], key)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
@@ -173,6 +210,8 @@ impl Records {
     }
 }
 
+const COLUMNS: &str = "id, name, role, created_at, revoked_at, customer_only, per_minute";
+
 fn key(row: &Row<'_>) -> rusqlite::Result<Key> {
     let role: String = row.get(2)?;
     let revoked_ms: Option<i64> = row.get(4)?;
@@ -183,6 +222,10 @@ fn key(row: &Row<'_>) -> rusqlite::Result<Key> {
         role: role.parse().unwrap_or(KeyRole::Bot),
         created_at: timestamp(row.get(3)?),
         revoked_at: revoked_ms.map(timestamp),
+        limits: KeyLimits {
+            customer_only: row.get(5)?,
+            per_minute: row.get::<_, Option<u32>>(6)?.and_then(NonZeroU32::new),
+        },
     })
 }
 
@@ -261,6 +304,20 @@ mod tests {
         assert_eq!(actions, ["key.revoke", "key.create"]);
         assert!(audit.iter().all(|entry| entry.subject == key.id));
         assert!(!serde_json::to_string(&audit).unwrap().contains(&secret));
+    }
+
+    #[test]
+    fn a_keys_limits_come_back_with_it_and_stand_in_the_trail() {
+        let records = Records::in_memory().unwrap();
+        let limits = KeyLimits { customer_only: true, per_minute: NonZeroU32::new(30) };
+        let (key, secret) = records.create_limited_key("widget", KeyRole::Rep, limits).unwrap();
+        assert_eq!(key.limits, limits);
+        assert_eq!(records.authenticate(&secret).unwrap(), Some(key.clone()));
+        assert_eq!(records.keys().unwrap(), [key]);
+        let limits = &records.audit(1).unwrap()[0].details["limits"];
+        assert_eq!(*limits, json!({"customer_only": true, "per_minute": 30}));
+        let (free, _) = records.create_key("desk", KeyRole::Rep).unwrap();
+        assert_eq!(free.limits, KeyLimits::default());
     }
 
     #[test]

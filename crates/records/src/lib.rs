@@ -35,7 +35,7 @@ pub use feedback::{Feedback, FeedbackQuery, JudgedAnswer, Rating};
 pub use gaps::Gap;
 pub use import::{ImportError, SheetOfCustomers, id_from_name, parse_customer_sheets, parse_customers};
 pub use interactions::{Interaction, InteractionKind, NewInteraction};
-pub use keys::{Key, KeyRole, UnknownRole};
+pub use keys::{Key, KeyLimits, KeyRole, UnknownRole};
 pub use personal::{Erased, PersonalData};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 

@@ -7,6 +7,7 @@
 //! it is, a request from elsewhere.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
 
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::request::Parts;
@@ -15,7 +16,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use flightdeck_corpus::Audience;
-use flightdeck_records::{Actor, Key, KeyRole, Session};
+use flightdeck_records::{Actor, Key, KeyLimits, KeyRole, Session};
 
 use crate::error::ApiError;
 use crate::state::AppState;
@@ -29,21 +30,23 @@ pub(crate) struct Caller {
     pub role: KeyRole,
     /// The key; `None` for this machine while there are no keys.
     pub actor: Option<Actor>,
+    /// Whether the key sees only what customers may see: a bot's, or one that was made so.
+    pub customer_only: bool,
 }
 
 impl Caller {
     /// For whom a reply is, where `asked` is what the request says.
     ///
     /// # Errors
-    /// `forbidden` when a bot asks for what is internal.
+    /// `forbidden` when a key for customers asks for what is internal.
     pub fn audience(&self, asked: Option<Audience>) -> Result<Audience, ApiError> {
-        match (self.role, asked) {
-            (KeyRole::Bot, Some(Audience::Internal)) => {
-                let message = "a bot's key sees what customers may see, nothing internal";
+        match (self.customer_only, asked) {
+            (true, Some(Audience::Internal)) => {
+                let message = "this key sees what customers may see, nothing internal";
                 Err(ApiError { field: Some("audience".to_owned()), ..ApiError::forbidden(message) })
             }
-            (KeyRole::Bot, _) => Ok(Audience::Customer),
-            (_, asked) => Ok(asked.unwrap_or(Audience::Internal)),
+            (true, _) => Ok(Audience::Customer),
+            (false, asked) => Ok(asked.unwrap_or(Audience::Internal)),
         }
     }
 
@@ -58,16 +61,16 @@ impl Caller {
     }
 
     pub fn is_curator(&self) -> bool {
-        matches!(self.role, KeyRole::Admin | KeyRole::Marketing)
+        !self.customer_only && matches!(self.role, KeyRole::Admin | KeyRole::Marketing)
     }
 
     /// For what the company's own people may see.
     ///
     /// # Errors
-    /// `forbidden` for a bot, which speaks to customers.
+    /// `forbidden` for a key for customers.
     pub fn must_be_staff(&self) -> Result<(), ApiError> {
-        let is_staff = self.role != KeyRole::Bot;
-        is_staff.then_some(()).ok_or_else(|| ApiError::forbidden("a bot's key may not see the records"))
+        let is_staff = !self.customer_only;
+        is_staff.then_some(()).ok_or_else(|| ApiError::forbidden("this key may not see the records"))
     }
 
     /// For what those see who look after the knowledge.
@@ -82,7 +85,7 @@ impl Caller {
     /// # Errors
     /// `forbidden` for all but admins.
     pub fn must_be_admin(&self) -> Result<(), ApiError> {
-        let is_admin = self.role == KeyRole::Admin;
+        let is_admin = !self.customer_only && self.role == KeyRole::Admin;
         is_admin.then_some(()).ok_or_else(|| ApiError::forbidden("this needs an admin's key"))
     }
 }
@@ -117,7 +120,7 @@ pub(crate) async fn may_read_metrics(state: &AppState, request: &Parts) -> Resul
         return Ok(());
     }
     match look_up(state, &request.headers).await?.1 {
-        Some(Key { role: KeyRole::Admin, .. }) => Ok(()),
+        Some(Key { role: KeyRole::Admin, limits: KeyLimits { customer_only: false, .. }, .. }) => Ok(()),
         Some(_) => Err(ApiError::forbidden("the metrics need an admin's key")),
         None => Err(ApiError::unauthorized("from another machine the metrics need an admin's key")),
     }
@@ -126,11 +129,19 @@ pub(crate) async fn may_read_metrics(state: &AppState, request: &Parts) -> Resul
 async fn identify(state: &AppState, request: &Parts) -> Result<Caller, ApiError> {
     let (has_keys, key) = look_up(state, &request.headers).await?;
     match key {
-        Some(key) => Ok(Caller { role: key.role, actor: Some(Actor { id: key.id, name: key.name }) }),
+        Some(key) => {
+            if let Some(per_minute) = key.limits.per_minute {
+                state.turns().take(&key.id, per_minute, Instant::now()).map_err(ApiError::too_often)?;
+            }
+            let customer_only = key.role == KeyRole::Bot || key.limits.customer_only;
+            Ok(Caller { role: key.role, actor: Some(Actor { id: key.id, name: key.name }), customer_only })
+        }
         None if has_keys => Err(ApiError::unauthorized(
             "this call needs a key that is known and not revoked, as: Authorization: Bearer KEY",
         )),
-        None => is_local(request).map(|()| Caller { role: KeyRole::Admin, actor: None }),
+        None => {
+            is_local(request).map(|()| Caller { role: KeyRole::Admin, actor: None, customer_only: false })
+        }
     }
 }
 
@@ -226,15 +237,15 @@ mod tests {
     }
 
     #[test]
-    fn a_bot_is_always_a_customer_and_the_others_choose() {
-        let caller = |role| Caller { role, actor: None };
-        let bot = caller(KeyRole::Bot);
+    fn a_key_for_customers_is_always_a_customer_and_the_others_choose() {
+        let caller = |role, customer_only| Caller { role, actor: None, customer_only };
+        let bot = caller(KeyRole::Bot, true);
         assert_eq!(bot.audience(None), Ok(Audience::Customer));
         assert_eq!(bot.audience(Some(Audience::Customer)), Ok(Audience::Customer));
         assert_eq!(bot.audience(Some(Audience::Internal)).unwrap_err().status, StatusCode::FORBIDDEN);
         for role in [KeyRole::Admin, KeyRole::Marketing, KeyRole::Rep] {
-            assert_eq!(caller(role).audience(None), Ok(Audience::Internal));
-            assert_eq!(caller(role).audience(Some(Audience::Customer)), Ok(Audience::Customer));
+            assert_eq!(caller(role, false).audience(None), Ok(Audience::Internal));
+            assert_eq!(caller(role, false).audience(Some(Audience::Customer)), Ok(Audience::Customer));
         }
     }
 

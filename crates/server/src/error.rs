@@ -5,6 +5,7 @@
 
 use std::error::Error;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -50,6 +51,14 @@ impl ApiError {
 
     pub fn forbidden(message: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", message)
+    }
+
+    /// The key has called as often as it may for now.
+    pub fn too_often(wait: Duration) -> Self {
+        let seconds = wait.as_secs().saturating_add(1).try_into().unwrap_or(u32::MAX);
+        let message = format!("this key has called as often as it may; try again in {seconds} s");
+        let retry_after = Some(seconds);
+        Self { retry_after, ..Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message) }
     }
 
     pub fn unauthorized(message: impl Into<String>) -> Self {

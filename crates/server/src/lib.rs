@@ -30,6 +30,7 @@ mod serve;
 mod sse;
 mod state;
 mod telemetry;
+mod turns;
 mod wire;
 mod workers;
 

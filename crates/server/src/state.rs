@@ -10,6 +10,7 @@ use flightdeck_retrieval::{Index, Store, UpdateReport};
 
 use crate::error::ApiError;
 use crate::telemetry::Telemetry;
+use crate::turns::Turns;
 use crate::workers::Workers;
 
 /// How much is done at once.
@@ -42,6 +43,7 @@ struct Shared {
     records: Arc<Records>,
     engine: OnceLock<Engine>,
     workers: Workers,
+    turns: Turns,
     telemetry: Telemetry,
     widget_origins: Vec<String>,
 }
@@ -66,6 +68,7 @@ impl AppState {
             records,
             engine: OnceLock::new(),
             workers: Workers::new(limits.concurrent, limits.waiting, limits.timeout),
+            turns: Turns::default(),
             telemetry: Telemetry::new(),
         }))
     }
@@ -114,6 +117,10 @@ impl AppState {
 
     pub(crate) fn workers(&self) -> &Workers {
         &self.0.workers
+    }
+
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.0.turns
     }
 
     pub(crate) fn telemetry(&self) -> &Telemetry {

@@ -3,13 +3,14 @@
 //! What needs an index is tested end to end, against the real binary.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
 use axum::http::Request;
 use axum::response::Response;
-use flightdeck_records::{KeyRole, Records, Role};
+use flightdeck_records::{KeyLimits, KeyRole, Records, Role};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -292,6 +293,37 @@ async fn a_bot_that_asks_for_what_is_internal_is_refused_before_anything_is_sear
     assert_eq!(refusal(server.get("/api/v1/documents/a?audience=internal", &headers).await).await, refused);
     let body = json!({"query": "价格"}).to_string();
     assert_eq!(refusal(server.post(SEARCH, body, &headers).await).await, error(503, "not_ready"));
+}
+
+#[tokio::test]
+async fn a_key_that_was_made_for_customers_sees_nothing_internal_whatever_its_role() {
+    let server = Server::new();
+    let limits = KeyLimits { customer_only: true, per_minute: None };
+    let (_, secret) = server.0.records().create_limited_key("widget", KeyRole::Admin, limits).unwrap();
+    let key = format!("Bearer {secret}");
+    let body = json!({"query": "底价", "audience": "internal"});
+    assert_eq!(server.call("POST", SEARCH, &key, Some(body)).await.0, 403);
+    assert_eq!(server.call("POST", SEARCH, &key, Some(json!({"query": "价格"}))).await.0, 503);
+    for path in [CUSTOMERS, "/api/v1/conversations", "/api/v1/audit", "/api/v1/gaps"] {
+        assert_eq!(server.call("GET", path, &key, None).await.0, 403, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_calls_too_often_is_told_when_to_come_back() {
+    let server = Server::new();
+    let limits = KeyLimits { customer_only: false, per_minute: NonZeroU32::new(2) };
+    let (_, secret) = server.0.records().create_limited_key("busy", KeyRole::Rep, limits).unwrap();
+    let (busy, other) = (format!("Bearer {secret}"), server.key(KeyRole::Rep));
+    let call = async |key: &str| server.post(SEARCH, "{}", &[("authorization", key)]).await;
+    for _ in 0..2 {
+        assert_eq!(call(&busy).await.status(), 422);
+    }
+    let refused = call(&busy).await;
+    let seconds: u32 = refused.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=31).contains(&seconds), "{seconds}");
+    assert_eq!(refusal(refused).await, error(429, "rate_limited"));
+    assert_eq!(call(&other).await.status(), 422);
 }
 
 #[tokio::test]

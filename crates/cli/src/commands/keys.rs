@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use flightdeck_records::{KeyRole, Records};
+use flightdeck_records::{KeyLimits, KeyRole, Records};
 
 use super::customers::RECORDS_FILE;
 use crate::args::JsonArgs;
@@ -15,7 +15,7 @@ use crate::{Verdict, output};
 ///
 /// # Errors
 /// When the name is empty or the records cannot be written.
-pub fn create(config: &Config, name: &str, role: KeyRole) -> Result<Verdict, Failure> {
+pub fn create(config: &Config, name: &str, role: KeyRole, limits: KeyLimits) -> Result<Verdict, Failure> {
     if name.trim().is_empty() {
         return Err(Failure::new(
             "a key needs a name; say who or what it is for with --name",
@@ -24,7 +24,7 @@ pub fn create(config: &Config, name: &str, role: KeyRole) -> Result<Verdict, Fai
     }
     let records = Records::open(config.data.join(RECORDS_FILE))?;
     let is_first = !records.has_keys()?;
-    let (key, secret) = records.create_key(name, role)?;
+    let (key, secret) = records.create_limited_key(name, role, limits)?;
     output::note(config.language.pick(
         &format!("key {} for {} ({role}); keep it safe, it is shown only this once", key.id, key.name),
         &format!("已为 {} 创建密钥 {}（{role}）；请妥善保存，只显示这一次", key.name, key.id),
@@ -57,7 +57,14 @@ pub fn list(config: &Config, format: JsonArgs) -> Result<Verdict, Failure> {
             Some(at) => format!("{} {}", config.language.pick("revoked", "已吊销"), at.strftime("%F %T")),
         };
         // Writing to a string cannot fail.
-        let _ = writeln!(lines, "{}  {:<9}  {}  {state}", key.id, key.role.name(), key.name);
+        let _ = write!(lines, "{}  {:<9}  {}  {state}", key.id, key.role.name(), key.name);
+        if key.limits.customer_only {
+            let _ = write!(lines, "  {}", config.language.pick("customers only", "仅限客户可见内容"));
+        }
+        if let Some(per_minute) = key.limits.per_minute {
+            let _ = write!(lines, "  {per_minute}/min");
+        }
+        lines.push('\n');
     }
     output::text(lines.trim_end())?;
     Ok(Verdict::Well)
