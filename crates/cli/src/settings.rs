@@ -25,7 +25,7 @@ const DEFAULT_DATA: &str = "data";
 const DEFAULT_MODEL: &str = "models/multilingual-e5-small";
 
 /// All keys; a dot is a table in the file and `_` in a variable's name.
-const KEYS: [&str; 33] = [
+const KEYS: [&str; 34] = [
     "knowledge",
     "data",
     "model",
@@ -44,6 +44,7 @@ const KEYS: [&str; 33] = [
     "search.depth",
     "search.graph_from",
     "search.scan_below_percent",
+    "search.window_share",
     "generator.address",
     "generator.model",
     "generator.key",
@@ -355,6 +356,7 @@ fn validate(table: &Table, around: &Surroundings<'_>) -> Result<Config, Failure>
             )? << 20,
         },
         retrieval: flightdeck_retrieval::Settings {
+            lexical: retrieval.lexical,
             fusion: flightdeck_retrieval::FusionSettings {
                 dense_weight: table.get(
                     "search.dense_weight",
@@ -368,6 +370,7 @@ fn validate(table: &Table, around: &Surroundings<'_>) -> Result<Config, Failure>
                     |n| (10..=1000).contains(n),
                     ("a whole number from 10 to 1000", " 10 到 1000 的整数"),
                 )?,
+                ..retrieval.fusion
             },
             vectors: flightdeck_retrieval::VectorSettings {
                 graph_from: table.get(
@@ -381,6 +384,12 @@ fn validate(table: &Table, around: &Surroundings<'_>) -> Result<Config, Failure>
                     retrieval.vectors.scan_below_percent,
                     |n| *n <= 100,
                     ("a whole number from 0 to 100", " 0 到 100 的整数"),
+                )?,
+                window_share: table.get(
+                    "search.window_share",
+                    retrieval.vectors.window_share,
+                    |share| (0.0..=1.0).contains(share),
+                    ("a number from 0 to 1", " 0 到 1 的数"),
                 )?,
             },
         },

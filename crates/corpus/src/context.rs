@@ -6,13 +6,16 @@
 use crate::document::{Chunk, Document, Kind};
 
 /// Title, kind and heading path of a chunk; for cases the customer's profile; the products it is about.
-/// One to four lines without a line break at the end.
+/// Up to four lines without a line break at the end; a kind without a title would say nothing and is left out.
 pub fn context_header(document: &Document, chunk: &Chunk) -> String {
-    let mut header = format!("{}（{}）", document.title, document.kind.chinese_name());
+    let mut header = match document.title.as_str() {
+        "" => String::new(),
+        title => format!("{title}（{}）", document.kind.chinese_name()),
+    };
     let heading: Vec<&str> =
         chunk.location.heading.iter().map(String::as_str).filter(|title| *title != document.title).collect();
     if !heading.is_empty() {
-        header.push('\n');
+        new_line(&mut header);
         header.push_str(&heading.join(" > "));
     }
     let profile = &document.profile;
@@ -30,8 +33,14 @@ pub fn context_header(document: &Document, chunk: &Chunk) -> String {
     }
     say("产品", &profile.product.join("、"));
     if !about.is_empty() {
-        header.push('\n');
+        new_line(&mut header);
         header.push_str(&about.join("；"));
     }
     header
+}
+
+fn new_line(text: &mut String) {
+    if !text.is_empty() {
+        text.push('\n');
+    }
 }

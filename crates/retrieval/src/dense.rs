@@ -13,19 +13,22 @@ use self_cell::self_cell;
 use serde::{Deserialize, Serialize};
 
 use crate::filter::Allowed;
+use crate::windows::Windows;
 
 /// When the graph is built and used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VectorSettings {
     /// Rows from which a graph is built. Measured crossing with `hnsw_rs` at recall 0.99: about 55,000.
     pub graph_from: usize,
     /// Below this share of allowed chunks, in percent, the scan answers although there is a graph.
     pub scan_below_percent: usize,
+    /// What the best window counts for against the chunk as a whole, 0 to 1; with 0 none is made.
+    pub window_share: f32,
 }
 
 impl Default for VectorSettings {
     fn default() -> Self {
-        Self { graph_from: 55_000, scan_below_percent: 30 }
+        Self { graph_from: 55_000, scan_below_percent: 30, window_share: 0.7 }
     }
 }
 
@@ -66,6 +69,8 @@ pub(crate) struct Vectors {
     pub rows: Vec<f32>,
     /// For every chunk its row.
     pub row_of_chunk: Vec<u32>,
+    /// For every row the vectors of its windows.
+    pub windows: Windows,
 }
 
 impl Vectors {
@@ -130,12 +135,31 @@ impl Dense {
         Ok(Self { vectors, chunks_of_row, graph, settings })
     }
 
-    /// Cosine of the question and a chunk.
-    pub fn similarity(&self, question: &[f32], chunk: u32) -> f32 {
+    /// How near a chunk is to the question, -1 to 1: the mean of its own cosine and its best window's, which counts
+    /// `window_share`.
+    pub fn similarity(&self, question: &[f32], chunk: u32, window_share: f32) -> f32 {
+        let row = self.vectors.row_of_chunk[chunk as usize] as usize;
+        let whole = self.cosine(question, chunk);
+        match self.vectors.windows.best(question, row) {
+            Some(best) => whole + window_share * (best - whole),
+            None => whole,
+        }
+    }
+
+    /// Cosine of the question and a chunk as a whole.
+    pub fn cosine(&self, question: &[f32], chunk: u32) -> f32 {
         dot(question, self.vectors.row(self.vectors.row_of_chunk[chunk as usize] as usize))
     }
 
-    /// The `limit` allowed chunks nearest to the question, nearest first, equal ones in chunk order.
+    /// The same chunks by their [`Dense::similarity`], nearest first, equal ones in chunk order.
+    pub fn look_closer(&self, question: &[f32], hits: Vec<(u32, f32)>, window_share: f32) -> Vec<(u32, f32)> {
+        let limit = hits.len();
+        let closer = |(chunk, _)| (chunk, self.similarity(question, chunk, window_share));
+        best(hits.into_iter().map(closer).collect(), limit)
+    }
+
+    /// The `limit` allowed chunks whose own vectors are nearest to the question, nearest first, equal ones in chunk
+    /// order.
     pub fn search(&self, question: &[f32], allowed: &Allowed, limit: usize) -> Vec<(u32, f32)> {
         let n_chunks = self.vectors.row_of_chunk.len();
         match &self.graph {

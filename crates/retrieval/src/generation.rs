@@ -19,16 +19,18 @@ use crate::analysis::Analyzer;
 use crate::dense::{self, Dense, Vectors};
 use crate::index::{Contents, Index, Summary};
 use crate::lexical::{self, Lexical};
+use crate::windows::Windows;
 use crate::{RetrievalError, Settings};
 
 /// Raised whenever files of an older program must not be read: analysis, fields or layout changed.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const MANIFEST: &str = "manifest.json";
 const DOCUMENTS: &str = "documents.jsonl";
 const CHUNKS: &str = "chunks.jsonl";
 const SYNONYMS: &str = "synonyms.json";
 const VECTORS: &str = "vectors.f32";
 const ROWS: &str = "rows.u32";
+const WINDOWS: &str = "windows.i8";
 const LEXICAL: &str = "lexical";
 
 /// What a generation is made of and from.
@@ -73,6 +75,7 @@ pub(crate) fn write(
     write_file(&dir.join(VECTORS), &bytes)?;
     let bytes: Vec<u8> = vectors.row_of_chunk.iter().flat_map(|row| row.to_le_bytes()).collect();
     write_file(&dir.join(ROWS), &bytes)?;
+    write_file(&dir.join(WINDOWS), &vectors.windows.to_bytes())?;
 
     let analyzer = analyzer_of(&corpus.documents, &corpus.synonyms);
     let by_id: BTreeMap<&str, &Document> = corpus.documents.iter().map(|d| (&*d.id.0, d)).collect();
@@ -151,7 +154,9 @@ pub(crate) fn open(
     if row_of_chunk.len() != chunks.len() {
         return Err(damaged(ROWS, "it does not name a row for every chunk".to_owned()));
     }
-    let vectors = Vectors { dimension: manifest.dimension, rows, row_of_chunk };
+    let windows = Windows::from_bytes(&read(WINDOWS)?, manifest.dimension)
+        .map_err(|misfit| damaged(WINDOWS, misfit.to_string()))?;
+    let vectors = Vectors { dimension: manifest.dimension, rows, row_of_chunk, windows };
     let dense = Dense::open(dir, vectors, manifest.settings.vectors).map_err(|e| damaged(VECTORS, e))?;
     let analyzer = analyzer_of(&documents, &synonyms);
     let lexical =

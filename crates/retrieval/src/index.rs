@@ -18,6 +18,7 @@ use crate::lexical::{Lexical, QueryTerms};
 use crate::query::{Mode, Passage, Query, Scores};
 use crate::spelling::Spelling;
 use crate::text::{fold_text, simplified};
+use crate::zones::inverse_document_frequency;
 use crate::{RetrievalError, Settings};
 
 /// What stays of the score of a passage whose document a served one replaces.
@@ -114,15 +115,24 @@ impl Index {
     /// # Errors
     /// When the model fails on the question or a file of the index cannot be read.
     pub fn search(&self, query: &Query) -> Result<Vec<Passage>, RetrievalError> {
+        self.search_with(query, self.settings)
+    }
+
+    /// As [`Index::search`], ranked by other settings than the index was opened with; for comparisons.
+    ///
+    /// # Errors
+    /// As [`Index::search`].
+    pub fn search_with(&self, query: &Query, settings: Settings) -> Result<Vec<Passage>, RetrievalError> {
         let question = self.question(query)?;
         let allowed = self.allowed(query);
-        let fused = self.rank(query, &question, &allowed)?;
+        let fused = self.rank(query, &question, &allowed, settings)?;
         let marker = Arc::new(Marker { analyzer: self.analyzer.clone(), terms: question.terms });
+        let embedding = question.embedding.as_deref();
         Ok(fused
             .into_iter()
             .take(query.top_k)
             .enumerate()
-            .map(|(i, hit)| self.passage(i + 1, &hit, query, &marker))
+            .map(|(i, hit)| self.passage(i + 1, &hit, query, embedding, &marker))
             .collect())
     }
 
@@ -200,9 +210,8 @@ impl Index {
     /// How rare a word is in this knowledge, in nats: BM25's inverse document frequency, high for words that stand
     /// nowhere.
     pub fn rarity(&self, word: &str) -> f32 {
-        let n_chunks = self.chunks.len() as f32;
-        let frequency = self.lexical.document_frequency(word) as f32;
-        (1.0 + (n_chunks - frequency + 0.5) / (frequency + 0.5)).ln()
+        let frequency = self.lexical.document_frequency(word);
+        inverse_document_frequency(self.chunks.len(), usize::try_from(frequency).unwrap_or(usize::MAX))
     }
 
     /// In how many chunks a word stands, as the index cut them.
@@ -218,8 +227,11 @@ impl Index {
         // The same vector as the search's own, or the two could not be compared.
         let asked = Query { mode: Mode::Vector, ..query.clone() };
         let Some(embedding) = self.question(&asked)?.embedding else { return Ok(Vec::new()) };
-        let hits = self.dense.scan(&embedding, &self.allowed(query), query.top_k);
-        Ok(hits.into_iter().map(|(chunk, score)| (self.chunks[chunk as usize].clone(), score)).collect())
+        let depth = self.settings.fusion.depth.max(query.top_k);
+        let hits = self.dense.scan(&embedding, &self.allowed(query), depth);
+        let hits = self.dense.look_closer(&embedding, hits, self.settings.vectors.window_share);
+        let named = hits.into_iter().map(|(chunk, score)| (self.chunks[chunk as usize].clone(), score));
+        Ok(named.take(query.top_k).collect())
     }
 
     /// All terms of `text` as the index cuts it: words, parts of model numbers, bigrams.
@@ -258,20 +270,27 @@ impl Index {
         query: &Query,
         question: &QuestionParts,
         allowed: &Allowed,
+        settings: Settings,
     ) -> Result<Vec<Fused>, RetrievalError> {
-        let depth = self.settings.fusion.depth.max(query.top_k);
-        let lexical = match query.mode {
-            Mode::Vector => Vec::new(),
+        let depth = settings.fusion.depth.max(query.top_k);
+        let window_share = settings.vectors.window_share;
+        let (lexical, coverage) = match query.mode {
+            Mode::Vector => (Vec::new(), 0.0),
             Mode::Hybrid | Mode::Lexical => {
-                self.lexical.search(&question.terms, allowed, depth).map_err(RetrievalError::FullText)?
+                let found = self.lexical.search(&question.terms, allowed, depth, settings.lexical);
+                found.map_err(RetrievalError::FullText)?
             }
         };
         let dense = match &question.embedding {
-            Some(embedding) => self.dense.search(embedding, allowed, depth),
+            Some(embedding) => {
+                let hits = self.dense.search(embedding, allowed, depth);
+                self.dense.look_closer(embedding, hits, window_share)
+            }
             None => Vec::new(),
         };
-        let similarity = |chunk| question.embedding.as_ref().map(|e| self.dense.similarity(e, chunk));
-        let mut fused = fuse(&lexical, &dense, similarity, self.settings.fusion);
+        let similarity =
+            |chunk| question.embedding.as_ref().map(|e| self.dense.similarity(e, chunk, window_share));
+        let mut fused = fuse(&lexical, coverage, &dense, similarity, settings.fusion);
         self.step_replaced_back(&mut fused, query);
         Ok(fused)
     }
@@ -303,14 +322,25 @@ impl Index {
         }
     }
 
-    fn passage(&self, rank: usize, hit: &Fused, query: &Query, marker: &Arc<Marker>) -> Passage {
+    fn passage(
+        &self,
+        rank: usize,
+        hit: &Fused,
+        query: &Query,
+        embedding: Option<&[f32]>,
+        marker: &Arc<Marker>,
+    ) -> Passage {
         let chunk = self.chunks[hit.chunk as usize].clone();
         let document = self.documents[self.document_of_chunk[hit.chunk as usize] as usize].clone();
         let superseded_by = self.superseded_by(&document.id, query.audience, query.day).cloned();
         Passage {
             rank,
             score: hit.score,
-            scores: Scores { lexical: hit.lexical, vector: hit.vector },
+            scores: Scores {
+                lexical: hit.lexical,
+                vector: hit.vector,
+                whole: embedding.map(|embedding| self.dense.cosine(embedding, hit.chunk)),
+            },
             chunk,
             document,
             superseded_by,

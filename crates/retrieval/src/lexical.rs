@@ -1,50 +1,56 @@
-//! The lexical side: BM25 over words and bigrams of body, title and keywords, in one tantivy segment.
+//! The lexical side: words and bigrams of body, title and keywords, in one tantivy segment.
 //!
 //! A generation is written once, in chunk order, so tantivy's document number *is* the chunk's index and a set of
-//! allowed chunks filters inside the search without any lookup. The terms are made by [`Analyzer`] before tantivy
-//! sees them; its query parser would turn an unspaced Chinese question into one phrase.
+//! allowed chunks filters without any lookup. The terms are made by [`Analyzer`] before tantivy sees them; its query
+//! parser would turn an unspaced Chinese question into one phrase. The score is [`crate::zones`]'s.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::Path;
 
 use flightdeck_corpus::{Chunk, Document};
-use tantivy::collector::{Collector, SegmentCollector};
+use serde::{Deserialize, Serialize};
 use tantivy::directory::MmapDirectory;
-use tantivy::query::{BooleanQuery, BoostQuery, Occur, Query, TermQuery};
 use tantivy::schema::{Field, IndexRecordOption, Schema, TantivyDocument, TextFieldIndexing, TextOptions};
-use tantivy::{DocId, Index, ReloadPolicy, Score, Searcher, SegmentOrdinal, SegmentReader};
+use tantivy::{Index, ReloadPolicy, Searcher};
 
 use crate::analysis::{Analyzer, Term, TermKind, is_stop_word};
 use crate::filter::Allowed;
 use crate::sealed::SealedDirectory;
 use crate::text::is_han;
+use crate::zones::{Zone, Zones};
 
 /// Terms are joined by spaces and cut there again; tantivy knows this tokenizer by itself.
 const TOKENIZER: &str = "whitespace";
 
-/// The parts of a chunk that are searched, with the weight of words and of bigrams in each.
-///
-/// Chosen by hand: words say a little more than bigrams, title and keywords about half of what the body says.
-/// `docs/measurements.md` has what they reach.
-const ZONES: [Zone; 3] = [
-    Zone { words: "body_words", bigrams: "body_bigrams", word_weight: 1.0, bigram_weight: 0.8 },
-    Zone { words: "title_words", bigrams: "title_bigrams", word_weight: 0.6, bigram_weight: 0.4 },
-    Zone { words: "keyword_words", bigrams: "keyword_bigrams", word_weight: 0.6, bigram_weight: 0.4 },
+/// The parts of a chunk that are searched: the fields of their words and of their bigrams.
+const FIELDS: [(&str, &str, Zone); 3] = [
+    ("body_words", "body_bigrams", Zone::Text),
+    ("title_words", "title_bigrams", Zone::Label),
+    ("keyword_words", "keyword_bigrams", Zone::Label),
 ];
 
+/// What the parts of the lexical score count for. A word in a text without repetition counts 1; 0 leaves a part out.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LexicalSettings {
+    /// A word in the title or a heading.
+    pub title_weight: f32,
+    /// A word among keywords, tags and profile.
+    pub keyword_weight: f32,
+    /// A pair of Chinese characters against a word of the same rarity.
+    pub bigram_weight: f32,
+}
+
+impl Default for LexicalSettings {
+    fn default() -> Self {
+        Self { title_weight: 1.5, keyword_weight: 0.9, bigram_weight: 0.8 }
+    }
+}
 /// Whole model numbers and quantities count for more than a word of the same rarity.
 const CODE_BOOST: f32 = 1.5;
 /// What a synonym counts for against the word that was written.
 const SYNONYM_BOOST: f32 = 0.4;
 /// Terms of a question that are looked up; the rarest would be better, the first are enough and predictable.
 const MAX_QUERY_TERMS: usize = 160;
-
-struct Zone {
-    words: &'static str,
-    bigrams: &'static str,
-    word_weight: f32,
-    bigram_weight: f32,
-}
 
 fn schema() -> Schema {
     let indexing = TextFieldIndexing::default()
@@ -53,9 +59,9 @@ fn schema() -> Schema {
         .set_fieldnorms(true);
     let options = TextOptions::default().set_indexing_options(indexing);
     let mut schema = Schema::builder();
-    for zone in &ZONES {
-        schema.add_text_field(zone.words, options.clone());
-        schema.add_text_field(zone.bigrams, options.clone());
+    for (words, bigrams, _) in FIELDS {
+        schema.add_text_field(words, options.clone());
+        schema.add_text_field(bigrams, options.clone());
     }
     schema.build()
 }
@@ -118,9 +124,9 @@ fn keyword_zone(document: &Document) -> String {
 }
 
 fn fields(schema: &Schema) -> [(Field, Field); 3] {
-    ZONES.each_ref().map(|zone| {
-        let field = |name| schema.get_field(name).expect("the schema is built from the same zones");
-        (field(zone.words), field(zone.bigrams))
+    FIELDS.map(|(words, bigrams, _)| {
+        let field = |name| schema.get_field(name).expect("the schema is built from the same fields");
+        (field(words), field(bigrams))
     })
 }
 
@@ -128,6 +134,8 @@ fn fields(schema: &Schema) -> [(Field, Field); 3] {
 pub(crate) struct Lexical {
     searcher: Searcher,
     fields: [(Field, Field); 3],
+    words: Zones,
+    bigrams: Zones,
     synonyms: Synonyms,
 }
 
@@ -139,74 +147,68 @@ impl Lexical {
             return Err(tantivy::TantivyError::SchemaError("written by another version".to_owned()));
         }
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
+        let searcher = reader.searcher();
+        let fields = fields(&schema);
+        let zones = |field: fn(&(Field, Field)) -> Field| {
+            Zones::open(&searcher, fields.iter().zip(FIELDS).map(|(pair, (.., zone))| (field(pair), zone)))
+        };
         Ok(Self {
-            searcher: reader.searcher(),
-            fields: fields(&schema),
+            words: zones(|pair| pair.0)?,
+            bigrams: zones(|pair| pair.1)?,
+            searcher,
+            fields,
             synonyms: Synonyms::new(analyzer, synonyms),
         })
     }
 
-    /// The `limit` best allowed chunks with their scores, best first, equal scores in chunk order.
+    /// The `limit` best allowed chunks with their scores, best first, equal scores in chunk order; and how much of
+    /// the question they cover.
     pub fn search(
         &self,
         terms: &QueryTerms,
         allowed: &Allowed,
         limit: usize,
-    ) -> tantivy::Result<Vec<(u32, f32)>> {
-        let mut clauses: Vec<(Occur, Box<dyn Query>)> = Vec::new();
-        for (term, boost) in &terms.weighted {
-            for (zone, (words, bigrams)) in ZONES.iter().zip(&self.fields) {
-                let (field, weight) = match term.kind {
-                    TermKind::Bigram => (*bigrams, zone.bigram_weight),
-                    TermKind::Word => (*words, zone.word_weight),
-                    TermKind::Code => (*words, zone.word_weight * CODE_BOOST),
-                };
-                let term = tantivy::Term::from_field_text(field, &term.text);
-                let query = TermQuery::new(term, IndexRecordOption::WithFreqs);
-                clauses.push((Occur::Should, Box::new(BoostQuery::new(Box::new(query), weight * boost))));
+        settings: LexicalSettings,
+    ) -> tantivy::Result<(Vec<(u32, f32)>, f32)> {
+        let zone_weights = [1.0, settings.title_weight, settings.keyword_weight];
+        let mut full = 0.0;
+        let mut scores = vec![0.0; self.words.n_chunks()];
+        for (idx, (term, boost)) in terms.weighted.iter().enumerate() {
+            let (zones, weight) = match term.kind {
+                TermKind::Bigram => (&self.bigrams, settings.bigram_weight),
+                TermKind::Word => (&self.words, 1.0),
+                TermKind::Code => (&self.words, CODE_BOOST),
+            };
+            let worth = zones.add(&term.text, weight * boost, &zone_weights, &mut scores)?;
+            if idx < terms.n_written {
+                full += worth;
             }
         }
-        if clauses.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut hits = self.searcher.search(&BooleanQuery::new(clauses), &AllowedHits { allowed })?;
+        let scored = scores.into_iter().enumerate().map(|(chunk, score)| (chunk as u32, score));
+        let mut hits: Vec<(u32, f32)> =
+            scored.filter(|&(chunk, score)| score > 0.0 && allowed.contains(chunk)).collect();
         let best_first = |a: &(u32, f32), b: &(u32, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
         if hits.len() > limit {
             hits.select_nth_unstable_by(limit, best_first);
             hits.truncate(limit);
         }
         hits.sort_unstable_by(best_first);
-        Ok(hits)
+        let coverage = hits.first().map_or(0.0, |best| best.1 / full.max(f32::MIN_POSITIVE));
+        Ok((hits, coverage))
     }
 
-    /// What of a question is looked up.
+    /// What of a question is looked up. What it says twice counts twice; a synonym never adds to a word that was
+    /// written.
     pub fn query_terms(&self, analyzer: &Analyzer, question: &str) -> QueryTerms {
-        let terms = analyzer.terms(question);
-        let mut weighted: Vec<(Term, f32)> = Vec::new();
-        let mut seen: HashMap<(String, TermKind), usize> = HashMap::new();
-        let mut add = |term: Term, boost: f32| {
-            if is_stop_word(&term.text) || weighted.len() >= MAX_QUERY_TERMS {
-                return;
-            }
-            match seen.entry((term.text.clone(), term.kind)) {
-                std::collections::hash_map::Entry::Occupied(entry) => {
-                    let known: &mut f32 = &mut weighted[*entry.get()].1;
-                    *known = known.max(boost);
-                }
-                std::collections::hash_map::Entry::Vacant(entry) => {
-                    entry.insert(weighted.len());
-                    weighted.push((term, boost));
-                }
-            }
-        };
-        for term in &terms {
-            add(term.clone(), 1.0);
+        let mut terms = QueryTerms::default();
+        for term in analyzer.terms(question) {
+            terms.add(&term, 1.0, |known, boost| known + boost);
         }
+        terms.n_written = terms.weighted.len();
         for term in self.synonyms.of(question) {
-            add(term.clone(), SYNONYM_BOOST);
+            terms.add(term, SYNONYM_BOOST, f32::max);
         }
-        let texts = weighted.iter().map(|(term, _)| term.text.clone()).collect();
-        QueryTerms { weighted, texts }
+        terms
     }
 
     /// For each synonym group with a member in the question, the words of every member.
@@ -254,15 +256,33 @@ impl Lexical {
 }
 
 /// The terms of one question, with their weights.
+#[derive(Default)]
 pub(crate) struct QueryTerms {
+    /// Those that stand in the question come first.
     weighted: Vec<(Term, f32)>,
-    texts: HashSet<String>,
+    n_written: usize,
+    places: HashMap<String, Vec<usize>>,
 }
 
 impl QueryTerms {
     /// Whether a term of a passage is one that the question asks for.
     pub fn contains(&self, term: &Term) -> bool {
-        self.texts.contains(&term.text)
+        self.places.contains_key(&term.text)
+    }
+
+    /// Adds a term, or joins its weight with that of the same term before.
+    fn add(&mut self, term: &Term, boost: f32, join: fn(f32, f32) -> f32) {
+        if is_stop_word(&term.text) || self.weighted.len() >= MAX_QUERY_TERMS {
+            return;
+        }
+        let places = self.places.entry(term.text.clone()).or_default();
+        match places.iter().find(|place| self.weighted[**place].0.kind == term.kind) {
+            Some(&place) => self.weighted[place].1 = join(self.weighted[place].1, boost),
+            None => {
+                places.push(self.weighted.len());
+                self.weighted.push((term.clone(), boost));
+            }
+        }
     }
 }
 
@@ -305,45 +325,4 @@ fn stands_in(text: &str, word: &str) -> bool {
         let after = text[at + word.len()..].chars().next();
         !(latin(before) && latin(word.chars().next()) || latin(after) && latin(word.chars().next_back()))
     })
-}
-
-/// Collects every allowed hit with its score.
-struct AllowedHits<'a> {
-    allowed: &'a Allowed,
-}
-
-struct SegmentHits {
-    allowed: Allowed,
-    hits: Vec<(u32, f32)>,
-}
-
-impl Collector for AllowedHits<'_> {
-    type Fruit = Vec<(u32, f32)>;
-    type Child = SegmentHits;
-
-    fn for_segment(&self, _: SegmentOrdinal, _: &SegmentReader) -> tantivy::Result<SegmentHits> {
-        Ok(SegmentHits { allowed: self.allowed.clone(), hits: Vec::new() })
-    }
-
-    fn requires_scoring(&self) -> bool {
-        true
-    }
-
-    fn merge_fruits(&self, fruits: Vec<Vec<(u32, f32)>>) -> tantivy::Result<Vec<(u32, f32)>> {
-        Ok(fruits.into_iter().flatten().collect())
-    }
-}
-
-impl SegmentCollector for SegmentHits {
-    type Fruit = Vec<(u32, f32)>;
-
-    fn collect(&mut self, chunk: DocId, score: Score) {
-        if self.allowed.contains(chunk) {
-            self.hits.push((chunk, score));
-        }
-    }
-
-    fn harvest(self) -> Self::Fruit {
-        self.hits
-    }
 }

@@ -18,12 +18,15 @@ mod sealed;
 mod spelling;
 mod store;
 mod text;
+mod windows;
+mod zones;
 
 use std::path::{Path, PathBuf};
 
 pub use dense::VectorSettings;
-pub use fusion::FusionSettings;
+pub use fusion::{FusionBy, FusionSettings};
 pub use index::{Index, Summary};
+pub use lexical::LexicalSettings;
 pub use query::{Filters, Mode, Passage, Query, Scores};
 use serde::{Deserialize, Serialize};
 pub use store::{Access, Progress, Store, UpdateReport};
@@ -32,6 +35,8 @@ pub use text::{fold_text, is_han};
 /// Everything about an index that a user may set and that a generation depends on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
+    /// What the lexical score is made of.
+    pub lexical: LexicalSettings,
     /// How the two sides are joined.
     pub fusion: FusionSettings,
     /// When the graph is built and used.

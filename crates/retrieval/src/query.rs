@@ -57,8 +57,10 @@ pub struct Query {
 pub struct Scores {
     /// BM25 over all fields, 0 and up.
     pub lexical: Option<f32>,
-    /// Cosine of question and passage, -1 to 1.
+    /// How near question and passage are, -1 to 1: a mean of the passage's cosine and its best window's.
     pub vector: Option<f32>,
+    /// Cosine of question and passage as a whole, -1 to 1; `None` where the question was not embedded.
+    pub whole: Option<f32>,
 }
 
 /// A chunk with its score and why.

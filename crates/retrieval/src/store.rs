@@ -18,6 +18,7 @@ use crate::cache::{EmbeddingCache, TextKey, text_key};
 use crate::dense::Vectors;
 use crate::generation::{self, Manifest};
 use crate::index::Index;
+use crate::windows::{Windows, window_texts};
 use crate::{RetrievalError, Settings};
 
 const CURRENT: &str = "CURRENT";
@@ -51,7 +52,7 @@ pub struct UpdateReport {
     pub documents: usize,
     /// Chunks in the index.
     pub chunks: usize,
-    /// Texts embedded in this update; the others' vectors were known.
+    /// Chunks embedded in this update, equal texts once; the others' vectors were known.
     pub embedded: usize,
     /// Wall time of the update.
     pub seconds: f64,
@@ -268,7 +269,11 @@ impl Store {
         let mut row_of_text: HashMap<TextKey, u32> = HashMap::new();
         let mut keys: Vec<TextKey> = Vec::new();
         let mut row_of_chunk = Vec::with_capacity(corpus.chunks.len());
+        let mut keys_of_windows: Vec<Vec<TextKey>> = Vec::new();
         let mut missing: Vec<(TextKey, String)> = Vec::new();
+        let mut asked: HashSet<TextKey> = HashSet::new();
+        let mut embedded = 0;
+        let count_tokens = |text: &str| self.embedder.count_tokens(text);
         for chunk in &corpus.chunks {
             let document = documents[&chunk.document];
             let header = context_header(document, chunk);
@@ -278,11 +283,27 @@ impl Store {
                 format!("{}\n{}", header.trim_end(), chunk.shown(document))
             };
             let key = text_key(&text);
-            let row = *row_of_text.entry(key).or_insert_with(|| {
-                keys.push(key);
-                if cache.get(&key).is_none() {
+            let mut want = |key: TextKey, text: String| {
+                let is_new = cache.get(&key).is_none() && asked.insert(key);
+                if is_new {
                     missing.push((key, text));
                 }
+                is_new
+            };
+            let row = *row_of_text.entry(key).or_insert_with(|| {
+                keys.push(key);
+                embedded += usize::from(want(key, text));
+                let windows = if self.settings.vectors.window_share > 0.0 {
+                    window_texts(document, chunk, &count_tokens)
+                } else {
+                    Vec::new()
+                };
+                let window_keys = windows.into_iter().map(|text| {
+                    let key = text_key(&text);
+                    want(key, text);
+                    key
+                });
+                keys_of_windows.push(window_keys.collect());
                 (keys.len() - 1) as u32
             });
             row_of_chunk.push(row);
@@ -316,12 +337,15 @@ impl Store {
         progress(Progress::Embedding { done, total });
 
         let mut rows = Vec::with_capacity(keys.len() * dimension);
-        for key in &keys {
-            rows.extend_from_slice(cache.get(key).expect("every missing text was embedded above"));
+        let mut windows = Windows::new(dimension);
+        let known = |key: &TextKey| cache.get(key).expect("every missing text was embedded above");
+        for (key, window_keys) in keys.iter().zip(&keys_of_windows) {
+            rows.extend_from_slice(known(key));
+            windows.push_row(window_keys.iter().map(known));
         }
-        let live: HashSet<TextKey> = keys.into_iter().collect();
+        let live: HashSet<TextKey> = keys.into_iter().chain(keys_of_windows.into_iter().flatten()).collect();
         cache.compact(&live)?;
-        Ok((Vectors { dimension, rows, row_of_chunk }, total))
+        Ok((Vectors { dimension, rows, row_of_chunk, windows }, embedded))
     }
 
     fn swap(&self, index: Index, manifest: Manifest) {

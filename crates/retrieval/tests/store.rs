@@ -252,7 +252,7 @@ fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
 fn the_graph_finds_what_the_scan_finds_before_and_after_a_reload() {
     let data = tempfile::tempdir().expect("a temporary folder");
     let settings = Settings {
-        vectors: VectorSettings { graph_from: 100, scan_below_percent: 30 },
+        vectors: VectorSettings { graph_from: 100, scan_below_percent: 30, window_share: 0.7 },
         ..Settings::default()
     };
     let documents: Vec<Document> = (0..600)
