@@ -167,6 +167,9 @@ pub struct EvalRetrievalArgs {
     /// Also write the ranking in TREC form
     #[arg(long, value_name = "FILE")]
     pub run: Option<PathBuf>,
+    /// Compare the hybrid ranking with itself less one part at a time, as a Markdown table
+    #[arg(long, conflicts_with_all = ["run", "mode"])]
+    pub ablations: bool,
     #[command(flatten)]
     #[allow(missing_docs, reason = "described there")]
     pub output: JsonArgs,

@@ -4,6 +4,7 @@
 //! from files; nothing is measured that a user would not get. Printing belongs to the command line; the reports are
 //! plain data that it turns into a table or JSON.
 
+pub mod ablation;
 pub mod answers;
 pub mod bootstrap;
 mod data;

@@ -1,6 +1,6 @@
 //! Retrieval sets: an index of ready-made passages, all queries asked one after another, the usual four measures.
 //!
-//! The index lies in a folder named after what it is made of (passages, model, settings), so that a second run over
+//! The index lies in a folder named after what it is made of (passages, model, vector settings), so that a second run over
 //! the same set opens it and embeds nothing, and two sets never share one.
 
 use std::collections::HashSet;
@@ -81,11 +81,35 @@ pub struct Task<'a> {
     pub day: Date,
 }
 
+/// One way to rank.
+#[derive(Clone, Copy, Debug)]
+pub struct Variant {
+    /// What it is, in a word or two.
+    pub name: &'static str,
+    /// Which sides answer.
+    pub mode: Mode,
+    /// By what weights.
+    pub settings: Settings,
+}
+
 /// Makes or opens the index, asks every query once and measures. `progress` may return `false` to stop indexing.
 ///
 /// # Errors
 /// As [`EvalError`]; also when no query has a relevant passage.
 pub fn evaluate(task: &Task<'_>, progress: &(dyn Fn(Progress) -> bool + Sync)) -> Result<Report, EvalError> {
+    let only = Variant { name: "", mode: task.mode, settings: task.settings };
+    evaluate_all(task, &[only], progress).map(|mut reports| reports.remove(0))
+}
+
+/// As [`evaluate`], by every variant over one index, which the task's own settings make; the task's mode is not used.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn evaluate_all(
+    task: &Task<'_>,
+    variants: &[Variant],
+    progress: &(dyn Fn(Progress) -> bool + Sync),
+) -> Result<Vec<Report>, EvalError> {
     let started = Instant::now();
     let folder = cache_folder(task);
     let store = Store::open_with(&folder, Access::Write, task.embedder.clone(), task.settings)?;
@@ -106,28 +130,41 @@ pub fn evaluate(task: &Task<'_>, progress: &(dyn Fn(Progress) -> bool + Sync)) -
         let reason = "no query has a relevant passage in the judgements".to_owned();
         return Err(EvalError::Empty { path: PathBuf::from("qrels"), reason });
     }
-    let mut rankings = Vec::with_capacity(judged.len());
-    let mut took = Vec::with_capacity(judged.len());
+    let mut rankings: Vec<Vec<Ranking>> = vec![Vec::with_capacity(judged.len()); variants.len()];
+    let mut took: Vec<Vec<Duration>> = vec![Vec::with_capacity(judged.len()); variants.len()];
     for (topic, _) in &judged {
-        let (ranking, time) = ask(&index, topic, task)?;
-        rankings.push(ranking);
-        took.push(time);
+        // The model remembers the last questions; what follows the first would look faster than it is.
+        let embedding = if variants.len() > 1 { embedding_time(task, topic)? } else { Duration::ZERO };
+        for (idx, variant) in variants.iter().enumerate() {
+            let (ranking, time) = ask(&index, topic, task.day, variant)?;
+            rankings[idx].push(ranking);
+            took[idx].push(time + if variant.mode == Mode::Lexical { Duration::ZERO } else { embedding });
+        }
     }
-    let judgements = judged.into_iter().map(|(_, judgements)| judgements);
-    Ok(measure(rankings, judgements, Latency::of(&took), task, index_seconds, embedded))
+    let reports = variants.iter().zip(rankings).zip(took).map(|((variant, rankings), took)| {
+        let judgements = judged.iter().map(|(_, judgements)| *judgements);
+        measure(rankings, judgements, Latency::of(&took), (task, variant.mode), index_seconds, embedded)
+    });
+    Ok(reports.collect())
 }
 
-fn ask(index: &Index, topic: &Topic, task: &Task<'_>) -> Result<(Ranking, Duration), EvalError> {
+fn embedding_time(task: &Task<'_>, topic: &Topic) -> Result<Duration, EvalError> {
+    let started = Instant::now();
+    task.embedder.embed_query(&topic.text).map_err(flightdeck_retrieval::RetrievalError::Model)?;
+    Ok(started.elapsed())
+}
+
+fn ask(index: &Index, topic: &Topic, day: Date, variant: &Variant) -> Result<(Ranking, Duration), EvalError> {
     let query = Query {
         text: topic.text.clone(),
         audience: Audience::Customer,
-        day: task.day,
+        day,
         filters: Filters::default(),
-        mode: task.mode,
+        mode: variant.mode,
         top_k: DEPTH,
     };
     let started = Instant::now();
-    let passages = index.search(&query)?;
+    let passages = index.search_with(&query, variant.settings)?;
     let took = started.elapsed();
     let hits = passages.iter().map(|passage| (passage.document.id.to_string(), passage.score)).collect();
     Ok((Ranking { query: topic.id.clone(), hits }, took))
@@ -137,7 +174,7 @@ fn measure<'a>(
     rankings: Vec<Ranking>,
     judgements: impl Iterator<Item = &'a Judgements>,
     latency_ms: Latency,
-    task: &Task<'_>,
+    (task, mode): (&Task<'_>, Mode),
     index_seconds: f64,
     embedded: usize,
 ) -> Report {
@@ -160,7 +197,7 @@ fn measure<'a>(
         latency_ms,
         index_seconds,
         embedded,
-        mode: task.mode,
+        mode,
         ndcg_of_queries: ndcg,
         rankings,
     }
@@ -175,7 +212,7 @@ fn cache_folder(task: &Task<'_>) -> PathBuf {
     };
     part(env!("CARGO_PKG_VERSION"));
     part(task.embedder.id());
-    part(&format!("{:?}", task.settings));
+    part(&format!("{:?}", task.settings.vectors));
     for passage in task.passages {
         part(&passage.id);
         part(&passage.title);

@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use flightdeck_assistant::Assistant;
 use flightdeck_eval::answers::{self, Figures};
 use flightdeck_eval::retrieval::{self, Report, Task};
-use flightdeck_eval::{bootstrap, read_passages, read_qrels, read_questions, read_topics, write_run};
+use flightdeck_eval::{
+    ablation, bootstrap, read_passages, read_qrels, read_questions, read_topics, write_run,
+};
 use flightdeck_retrieval::Mode;
 
 use crate::args::{EvalAnswersArgs, EvalRetrievalArgs};
@@ -38,6 +40,16 @@ pub fn retrieval(config: &Config, args: &EvalRetrievalArgs) -> Result<Verdict, F
         day: workbench::today(),
     };
     let bar = UpdateBar::new(config.language);
+    if args.ablations {
+        let rows = ablation::ablate(&task, &|progress| bar.show(progress))?;
+        drop(bar);
+        if args.output.json {
+            output::json(&rows)?;
+        } else {
+            output::text(&ablation::markdown(&rows))?;
+        }
+        return Ok(Verdict::Well);
+    }
     let report = retrieval::evaluate(&task, &|progress| bar.show(progress))?;
     drop(bar);
     if let Some(run) = &args.run {
