@@ -145,11 +145,15 @@ pub(crate) fn quantities(text: &str) -> Vec<Quantity> {
             Some(unit) => unit,
             None => (String::new(), 0),
         };
-        if let Some(by) = counted_by(before.trim_end())
+        if let Some((by, is_article)) = counted_by(before.trim_end())
             && !unit.is_empty()
             && !unit.contains('/')
         {
-            unit = format!("{unit}/{by}");
+            // 一分钟 300 瓶 is one quantity, not two.
+            let is_it = |last: &Quantity| last.number == "1" && last.unit == by;
+            if !is_article || found.pop_if(|last| is_it(last)).is_some() {
+                unit = format!("{unit}/{by}");
+            }
         }
         let between = folded[end_of_last..at].trim_matches([' ', '±']);
         let is_joined =
@@ -246,7 +250,8 @@ fn unit(text: &str) -> Option<(String, usize)> {
     let (first, mut length) = simple_unit(text)?;
     let mut name = first.to_owned();
     let after = text[length..].trim_start_matches(' ');
-    if let Some(by) = after.strip_prefix(['/', '每'])
+    let by = after.strip_prefix(['/', '每']);
+    if let Some(by) = by.or_else(|| after.strip_prefix("per ")).or_else(|| after.strip_prefix("a "))
         && let Some((second, n)) = simple_unit(by.trim_start_matches(' '))
     {
         let gap = by.len() - by.trim_start_matches(' ').len();
@@ -275,15 +280,18 @@ fn simple_unit(text: &str) -> Option<(&str, usize)> {
     is_unit.then_some((run, length))
 }
 
-/// What a quantity is counted by where that stands before it: `每分钟 300 瓶`, `每小时最高可达 9000 瓶`.
-fn counted_by(before: &str) -> Option<&'static str> {
+/// What a quantity is counted by where that stands before it, and whether it is said with 一 instead of 每: `每分钟 300
+/// 瓶`, `每小时最高可达 9000 瓶`, `一分钟最多能贴 300 瓶`.
+fn counted_by(before: &str) -> Option<(&'static str, bool)> {
     const BETWEEN: &[char] =
         &['约', '可', '达', '最', '高', '多', '为', '是', '能', '做', '到', '贴', '产', '出', ' '];
     let before = before.trim_end_matches(BETWEEN);
-    let known = UNITS
-        .iter()
-        .filter(|(spelling, _)| before.strip_suffix(spelling).is_some_and(|head| head.ends_with('每')));
-    known.max_by_key(|(spelling, _)| spelling.len()).map(|(_, unit)| *unit)
+    let known = UNITS.iter().filter_map(|(spelling, unit)| {
+        let head = before.strip_suffix(spelling)?;
+        let is_article = head.ends_with('一') && ["min", "h", "s", "天"].contains(unit);
+        (is_article || head.ends_with('每')).then_some((spelling, unit, is_article))
+    });
+    known.max_by_key(|(spelling, ..)| spelling.len()).map(|(_, unit, is_article)| (*unit, is_article))
 }
 
 /// The length of a model number at the start of `text`: letters, then letters, digits and hyphens, with a digit.
@@ -464,6 +472,10 @@ mod tests {
             ("每小时最高 9,000 瓶", &["9000瓶/h"]),
             ("９０００瓶/小时", &["9000瓶/h"]),
             ("300 bottles / minute", &["300瓶/min"]),
+            ("300 bottles per minute", &["300瓶/min"]),
+            ("300 bottles a minute", &["300瓶/min"]),
+            ("一分钟最多能贴 300 瓶", &["300瓶/min"]),
+            ("一分钟以内换 300 瓶，一天 2 台", &["1min", "300瓶", "2台/天"]),
             ("功率 5.5 kW，即 5.5 千瓦", &["5.5kw", "5.5kw"]),
             ("精度±0.5mm", &["±0.5mm"]),
             ("26.8 万元", &["26.8万"]),
