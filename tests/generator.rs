@@ -572,6 +572,11 @@ fn settings_and_prompts_that_cannot_work_are_told_of_before_anything_starts() {
     };
     with(&[("FLIGHTDECK_GENERATOR_ADDRESS", "api.example.com"), ("FLIGHTDECK_GENERATOR_MODEL", "q")])
         .expect_one_line(&["generator.address", "/chat/completions"]);
+    let file = prompts.path().join("model.gguf");
+    let named = file.to_string_lossy().into_owned();
+    with(&[("FLIGHTDECK_GENERATOR_FILE", &named)]).expect_one_line(&["generator.file", "not found", &named]);
+    write(prompts.path(), "model.gguf", "<html>not found</html>");
+    with(&[("FLIGHTDECK_GENERATOR_FILE", &named)]).expect_one_line(&["generator.file", "no GGUF"]);
     let told = with(&[
         ("FLIGHTDECK_GENERATOR_ADDRESS", "http://api.example.com"),
         ("FLIGHTDECK_GENERATOR_MODEL", "q"),

@@ -126,6 +126,11 @@ impl Writer {
         Self { generator, prompts, free_places: AtomicUsize::new(concurrent) }
     }
 
+    /// The model's name.
+    pub fn model(&self) -> &str {
+        self.generator.name()
+    }
+
     /// Words `composed` anew, giving the text to `listener` as it is verified. Whatever happens, the text given is
     /// the text of the answer that is returned.
     pub(crate) fn rewrite(

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use flightdeck_models::{HttpSettings, Prices, ProxySettings, Secret};
+use flightdeck_models::{HttpSettings, LocalSettings, Prices, ProxySettings, Secret};
 
 use crate::failure::Failure;
 use crate::language::Language;
@@ -25,7 +25,7 @@ const DEFAULT_DATA: &str = "data";
 const DEFAULT_MODEL: &str = "models/multilingual-e5-small";
 
 /// All keys; a dot is a table in the file and `_` in a variable's name.
-const KEYS: [&str; 34] = [
+const KEYS: [&str; 35] = [
     "knowledge",
     "data",
     "model",
@@ -45,6 +45,7 @@ const KEYS: [&str; 34] = [
     "search.graph_from",
     "search.scan_below_percent",
     "search.window_share",
+    "generator.file",
     "generator.address",
     "generator.model",
     "generator.key",
@@ -95,13 +96,22 @@ pub struct Config {
     pub retrieval: flightdeck_retrieval::Settings,
 }
 
-/// A language model behind HTTP.
+/// A language model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GeneratorConfig {
-    /// Where it is and how long it is waited for.
-    pub http: HttpSettings,
+    /// Which one, and how long it is waited for.
+    pub source: GeneratorSource,
     /// Answers that it words at the same time; others are composed.
     pub concurrent: usize,
+}
+
+/// Where a language model is computed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum GeneratorSource {
+    /// By a server.
+    Http(HttpSettings),
+    /// Here.
+    Local(LocalSettings),
 }
 
 /// How log lines look.
@@ -229,7 +239,7 @@ fn read_file(
             other => other.to_string(),
         };
         // A path in a file means the same wherever the program is started.
-        let is_path = matches!(key, "knowledge" | "data" | "model" | "prompts");
+        let is_path = matches!(key, "knowledge" | "data" | "model" | "prompts" | "generator.file");
         let text = if is_path { folder.join(text).to_string_lossy().into_owned() } else { text };
         table.insert(key, Value { text, origin: Origin::File(path.clone()) });
     }
@@ -282,6 +292,11 @@ impl Table {
         }
     }
 
+    /// What the key says, if it says something.
+    fn text(&self, key: &str) -> Option<String> {
+        self.0.get(key).map(|value| value.text.trim().to_owned()).filter(|text| !text.is_empty())
+    }
+
     fn path(&self, key: &'static str, around: &Surroundings<'_>) -> Option<PathBuf> {
         self.0.get(key).map(|value| around.current_dir.join(&value.text))
     }
@@ -303,7 +318,7 @@ fn validate(table: &Table, around: &Surroundings<'_>) -> Result<Config, Failure>
         data: table.path("data", around).unwrap_or_else(|| around.current_dir.join(DEFAULT_DATA)),
         model: table.path("model", around).unwrap_or_else(|| find(DEFAULT_MODEL)),
         prompts: table.path("prompts", around),
-        generator: generator(table)?,
+        generator: generator(table, around)?,
         threads: table.get(
             "threads",
             around.parallelism,
@@ -397,87 +412,130 @@ fn validate(table: &Table, around: &Surroundings<'_>) -> Result<Config, Failure>
     Ok(config)
 }
 
-/// Whether a model words answers is said by its address and name together; all else only says how.
-fn generator(table: &Table) -> Result<Option<GeneratorConfig>, Failure> {
-    let text =
-        |key: &str| table.0.get(key).map(|value| value.text.trim().to_owned()).filter(|t| !t.is_empty());
-    let (address, model) = match (text("generator.address"), text("generator.model")) {
-        (None, None) => return Ok(None),
-        (Some(address), Some(model)) => (address, model),
+/// Whether a model words answers is said by a file, or by an address and a name; all else only says how.
+fn generator(table: &Table, around: &Surroundings<'_>) -> Result<Option<GeneratorConfig>, Failure> {
+    let file = table.path("generator.file", around);
+    let (address, model) = (table.text("generator.address"), table.text("generator.model"));
+    let server = match (address, model) {
+        (None, None) => None,
+        (Some(address), Some(model)) => Some((address, model)),
         (known, _) => {
             let (there, missing) = match known {
                 Some(_) => ("generator.address", "generator.model"),
                 None => ("generator.model", "generator.address"),
             };
             return Err(Failure::new(
-                format!("`{there}` is set and `{missing}` is not; a language model needs both"),
-                format!("已设置 {there}，但缺少 {missing}；使用语言模型需要两项都设置"),
+                format!("`{there}` is set and `{missing}` is not; a model behind a server needs both"),
+                format!("已设置 {there}，但缺少 {missing}；使用语言模型服务需要两项都设置"),
             ));
         }
     };
-    let seconds = |key, default: f64| {
-        let fits = |seconds: &f64| (0.1..=600.0).contains(seconds);
-        let wanted = ("a number of seconds from 0.1 to 600", " 0.1 到 600 的秒数");
-        table.get(key, default, fits, wanted).map(Duration::from_secs_f64)
+    let source = match (file, server) {
+        (None, None) => return Ok(None),
+        (Some(_), Some(_)) => {
+            return Err(Failure::new(
+                "`generator.file` and `generator.address` are both set; keep one of them",
+                "generator.file 与 generator.address 只能设置一个；请去掉其中一个",
+            ));
+        }
+        (Some(file), None) => GeneratorSource::Local(local_generator(table, file)?),
+        (None, Some((address, model))) => GeneratorSource::Http(http_generator(table, address, model)?),
     };
+    let is_local = matches!(source, GeneratorSource::Local(_));
+    let concurrent = table.get(
+        "generator.concurrent",
+        if is_local { 1 } else { 4 },
+        |n| (1..=1024).contains(n),
+        ("a whole number from 1 to 1024", " 1 到 1024 的整数"),
+    )?;
+    if is_local && concurrent > 1 {
+        return Err(Failure::new(
+            "`generator.concurrent` must be 1 with `generator.file`: a model here words one answer at a time",
+            "使用 generator.file 时 generator.concurrent 只能为 1：本机模型一次只写一个回答",
+        ));
+    }
+    Ok(Some(GeneratorConfig { source, concurrent }))
+}
+
+fn seconds(table: &Table, key: &'static str, default: f64) -> Result<Duration, Failure> {
+    let fits = |seconds: &f64| (0.1..=600.0).contains(seconds);
+    let wanted = ("a number of seconds from 0.1 to 600", " 0.1 到 600 的秒数");
+    table.get(key, default, fits, wanted).map(Duration::from_secs_f64)
+}
+
+/// Tokens of prompt and answer together, and of the answer at most.
+fn generator_tokens(table: &Table, context: usize, answer: usize) -> Result<(usize, usize), Failure> {
     let tokens = |key, default| {
         let wanted = ("a whole number from 64 to 2000000", " 64 到 2000000 的整数");
         table.get(key, default, |n: &usize| (64..=2_000_000).contains(n), wanted)
     };
+    let context = tokens("generator.context_tokens", context)?;
+    let answer = tokens("generator.answer_tokens", answer.min(context / 2))?;
+    if answer > context / 2 {
+        return Err(Failure::new(
+            format!(
+                "`generator.answer_tokens` is {answer}, but must be at most half of `generator.context_tokens`, \
+                 which is {context}"
+            ),
+            format!(
+                "generator.answer_tokens 为 {answer}，不能超过 generator.context_tokens（{context}）的一半"
+            ),
+        ));
+    }
+    Ok((context, answer))
+}
+
+fn temperature(table: &Table) -> Result<f64, Failure> {
+    let wanted = ("a number from 0 to 2", " 0 到 2 的数");
+    table.get("generator.temperature", 0.0, |t| (0.0..=2.0).contains(t), wanted)
+}
+
+fn local_generator(table: &Table, file: PathBuf) -> Result<LocalSettings, Failure> {
+    let (context_tokens, answer_tokens) = generator_tokens(table, 4096, 512)?;
+    Ok(LocalSettings {
+        file,
+        first_text: seconds(table, "generator.first_text_seconds", 60.0)?,
+        total: seconds(table, "generator.total_seconds", 180.0)?,
+        context_tokens,
+        answer_tokens,
+        temperature: temperature(table)?,
+    })
+}
+
+fn http_generator(table: &Table, address: String, model: String) -> Result<HttpSettings, Failure> {
     let price = |key| {
         let wanted = ("the price of a million tokens, 0 or more", "每百万 token 的价格，不小于 0");
         table.get(key, 0.0, |price: &f64| price.is_finite() && *price >= 0.0, wanted)
     };
-    let context_tokens = tokens("generator.context_tokens", 8192)?;
-    let answer_tokens = tokens("generator.answer_tokens", 1024.min(context_tokens / 2))?;
-    if answer_tokens > context_tokens / 2 {
-        return Err(Failure::new(
-            format!(
-                "`generator.answer_tokens` is {answer_tokens}, but must be at most half of \
-                 `generator.context_tokens`, which is {context_tokens}"
-            ),
-            format!(
-                "generator.answer_tokens 为 {answer_tokens}，不能超过 generator.context_tokens（{context_tokens}）的一半"
-            ),
-        ));
-    }
     let has_prices =
-        ["generator.prompt_price", "generator.answer_price"].iter().any(|key| text(key).is_some());
+        ["generator.prompt_price", "generator.answer_price"].iter().any(|key| table.text(key).is_some());
     let prices =
         Prices { prompt: price("generator.prompt_price")?, completion: price("generator.answer_price")? };
-    let proxy = text("generator.proxy")
-        .map(|address| ProxySettings { address, except: text("generator.proxy_except").unwrap_or_default() });
-    let http = HttpSettings {
+    let proxy = table.text("generator.proxy").map(|address| ProxySettings {
+        address,
+        except: table.text("generator.proxy_except").unwrap_or_default(),
+    });
+    let (context_tokens, answer_tokens) = generator_tokens(table, 8192, 1024)?;
+    let retries = table.get(
+        "generator.retries",
+        2,
+        |n| *n <= 10,
+        ("a whole number from 0 to 10", " 0 到 10 的整数"),
+    )?;
+    Ok(HttpSettings {
         address,
         model,
-        key: text("generator.key").map(Secret::new),
+        key: table.text("generator.key").map(Secret::new),
         proxy,
-        connect: seconds("generator.connect_seconds", 5.0)?,
-        first_text: seconds("generator.first_text_seconds", 8.0)?,
-        total: seconds("generator.total_seconds", 60.0)?,
-        retries: table.get(
-            "generator.retries",
-            2,
-            |n| *n <= 10,
-            ("a whole number from 0 to 10", " 0 到 10 的整数"),
-        )?,
+        connect: seconds(table, "generator.connect_seconds", 5.0)?,
+        first_text: seconds(table, "generator.first_text_seconds", 8.0)?,
+        total: seconds(table, "generator.total_seconds", 60.0)?,
+        retries,
         context_tokens,
         answer_tokens,
-        temperature: table.get(
-            "generator.temperature",
-            0.0,
-            |t| (0.0..=2.0).contains(t),
-            ("a number from 0 to 2", " 0 到 2 的数"),
-        )?,
+        temperature: temperature(table)?,
         prices: has_prices.then_some(prices),
-    };
-    let concurrent = table.get(
-        "generator.concurrent",
-        4,
-        |n| (1..=1024).contains(n),
-        ("a whole number from 1 to 1024", " 1 到 1024 的整数"),
-    )?;
-    Ok(Some(GeneratorConfig { http, concurrent }))
+    })
 }
 
 fn widget_origins(table: &Table) -> Result<Vec<String>, Failure> {
@@ -606,6 +664,8 @@ mod tests {
         for (wrong, names) in [
             ("model = \"qwen\"", "`generator.address` is not"),
             ("address = \"http://m\"", "`generator.model` is not"),
+            ("address = \"http://m\"\nmodel = \"q\"\nfile = \"q.gguf\"", "`generator.file` and"),
+            ("file = \"q.gguf\"\nconcurrent = 2", "`generator.concurrent`"),
             (
                 "address = \"http://m\"\nmodel = \"q\"\nfirst_text_seconds = 0",
                 "`generator.first_text_seconds`",
@@ -638,12 +698,29 @@ mod tests {
         let config = gather(dir.path(), &Flags::default(), &variables).expect("the settings are right");
         assert_eq!(config.prompts, Some(dir.path().join("mine")));
         assert!(!format!("{config:?}").contains("sk-secret"));
-        let GeneratorConfig { http, concurrent } = config.generator.expect("a model is named");
+        let GeneratorConfig { source: GeneratorSource::Http(http), concurrent } =
+            config.generator.expect("a model is named")
+        else {
+            panic!("it is behind a server");
+        };
         assert_eq!((http.address.as_str(), http.model.as_str()), ("https://api.example.com/v1", "qwen"));
         assert_eq!(http.key, Some(Secret::new("sk-secret")));
         assert_eq!((http.first_text, http.total), (Duration::from_millis(2500), Duration::from_mins(1)));
         assert_eq!(http.prices, Some(Prices { prompt: 0.0, completion: 8.0 }));
         assert_eq!((http.context_tokens, http.answer_tokens, concurrent), (8192, 1024, 4));
+
+        let dir = folder(Some("[generator]\nfile = \"q.gguf\"\nanswer_tokens = 100"));
+        let config = gather(dir.path(), &Flags::default(), &[]).expect("the settings are right");
+        let local = LocalSettings {
+            file: dir.path().join("q.gguf"),
+            first_text: Duration::from_mins(1),
+            total: Duration::from_mins(3),
+            context_tokens: 4096,
+            answer_tokens: 100,
+            temperature: 0.0,
+        };
+        let expected = GeneratorConfig { source: GeneratorSource::Local(local), concurrent: 1 };
+        assert_eq!(config.generator, Some(expected));
 
         let dir = folder(None);
         let config = gather(dir.path(), &Flags::default(), &variables).expect("a key alone asks nobody");

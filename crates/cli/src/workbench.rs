@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use flightdeck_assistant::{Prompts, Writer};
 use flightdeck_corpus::Reader;
-use flightdeck_models::{Embedder, HttpGenerator};
+use flightdeck_models::{Embedder, Generator, HttpGenerator, LocalGenerator, ModelError};
 use flightdeck_retrieval::{Access, Index, RetrievalError, Store};
 use jiff::civil::Date;
 
 use crate::failure::Failure;
 use crate::output;
 use crate::progress::UpdateBar;
-use crate::settings::Config;
+use crate::settings::{Config, GeneratorSource};
 
 /// The day that validity is judged by: today, where the computer stands.
 pub fn today() -> Date {
@@ -26,18 +26,33 @@ pub fn load_model(config: &Config) -> Result<Arc<dyn Embedder>, Failure> {
     Ok(flightdeck_models::load(&config.model, config.threads)?)
 }
 
-/// The language model that words answers, if the settings name one; it is not asked anything yet.
+/// The language model that words answers, if the settings name one. A server is not asked anything yet; a file is
+/// read, which takes some seconds.
 ///
 /// # Errors
-/// When its settings or the prompts cannot be used.
+/// When the settings, the file or the prompts cannot be used.
 pub fn writer(config: &Config) -> Result<Option<Writer>, Failure> {
     let prompts = match &config.prompts {
         Some(folder) => Prompts::from_folder(folder)?,
         None => Prompts::built_in(),
     };
     let Some(generator) = &config.generator else { return Ok(None) };
-    let http = HttpGenerator::new(generator.http.clone())?;
-    Ok(Some(Writer::new(Arc::new(http), prompts, generator.concurrent)))
+    let made: Arc<dyn Generator> = match &generator.source {
+        GeneratorSource::Http(http) => Arc::new(HttpGenerator::new(http.clone())?),
+        GeneratorSource::Local(local) => {
+            Arc::new(LocalGenerator::load(local.clone()).map_err(|error| unusable_generator(&error))?)
+        }
+    };
+    Ok(Some(Writer::new(made, prompts, generator.concurrent)))
+}
+
+fn unusable_generator(error: &ModelError) -> Failure {
+    Failure::new(
+        format!(
+            "`generator.file` cannot be used: {error}; name a GGUF file of a Qwen2 or Qwen2.5 chat model"
+        ),
+        format!("generator.file 无法使用：{error}；请指定 Qwen2 或 Qwen2.5 对话模型的 GGUF 文件"),
+    )
 }
 
 /// A reader of the knowledge folder.

@@ -38,6 +38,7 @@
 mod bert;
 mod breaker;
 mod candle_encoder;
+mod chat_tokenizer;
 mod encoder;
 mod event_stream;
 mod generator;
@@ -46,6 +47,7 @@ mod import;
 mod int8_encoder;
 mod kernels;
 mod local;
+mod local_generator;
 mod manifest;
 mod memory;
 mod schedule;
@@ -58,6 +60,7 @@ pub use generator::{Finish, GenerateError, Generated, Generator, Listener, Promp
 pub use http_generator::{HttpGenerator, HttpSettings, Prices, ProxySettings, Secret, SetupError};
 pub use import::{ImportOptions, ImportReport, import};
 pub use local::{Kernel, LoadOptions, LocalEmbedder, check_weights, load, load_with};
+pub use local_generator::{LocalGenerator, LocalSettings};
 pub use manifest::{
     Architecture, FileEntry, ListedModel, MANIFEST_FILE, Manifest, Pooling, Source, list, verify,
 };

@@ -184,9 +184,9 @@ impl Lexical {
                 full += worth;
             }
         }
-        let scored = scores.into_iter().enumerate().map(|(chunk, score)| (chunk as u32, score));
+        let by_chunk = scores.into_iter().enumerate().map(|(chunk, score)| (chunk as u32, score));
         let mut hits: Vec<(u32, f32)> =
-            scored.filter(|&(chunk, score)| score > 0.0 && allowed.contains(chunk)).collect();
+            by_chunk.filter(|&(chunk, score)| score > 0.0 && allowed.contains(chunk)).collect();
         let best_first = |a: &(u32, f32), b: &(u32, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
         if hits.len() > limit {
             hits.select_nth_unstable_by(limit, best_first);
@@ -276,12 +276,11 @@ impl QueryTerms {
             return;
         }
         let places = self.places.entry(term.text.clone()).or_default();
-        match places.iter().find(|place| self.weighted[**place].0.kind == term.kind) {
-            Some(&place) => self.weighted[place].1 = join(self.weighted[place].1, boost),
-            None => {
-                places.push(self.weighted.len());
-                self.weighted.push((term.clone(), boost));
-            }
+        if let Some(&place) = places.iter().find(|place| self.weighted[**place].0.kind == term.kind) {
+            self.weighted[place].1 = join(self.weighted[place].1, boost);
+        } else {
+            places.push(self.weighted.len());
+            self.weighted.push((term.clone(), boost));
         }
     }
 }

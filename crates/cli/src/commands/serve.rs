@@ -39,9 +39,10 @@ pub fn run(config: &Config) -> Result<Verdict, Failure> {
 
     let state =
         AppState::with_widget_origins(records.clone(), Limits::default(), config.widget_origins.clone());
+    let model = writer.as_ref().map(|writer| writer.model().to_owned());
     let assistant = Assistant::new(store.clone(), Some(records)).with_writer(writer);
     state.attach(store.clone(), Arc::new(assistant));
-    greet(config, address, &store);
+    greet(config, address, &store, model.as_deref());
     let listener = listener(config.language, state.clone());
     let poll = Duration::from_secs(config.poll_seconds);
     let watcher = Watcher::start(store, reader, poll, listener).map_err(|error| cannot_run(&error))?;
@@ -113,14 +114,14 @@ async fn told_to_stop() {
 }
 
 /// The first lines; scripts read the address from the one that holds `http://`.
-fn greet(config: &Config, address: SocketAddr, store: &Store) {
+fn greet(config: &Config, address: SocketAddr, store: &Store, model: Option<&str>) {
     let language = config.language;
     let title = language.pick("Flightdeck is listening on", "Flightdeck 已启动：");
     note(&format!("{} http://{address}", on_stderr(Colour::Bold, title)));
     note(&format!("  {} {}", language.pick("knowledge", "知识文件夹"), config.knowledge.display()));
     note(&format!("  {} {}", language.pick("data     ", "数据文件夹"), config.data.display()));
-    if let Some(generator) = &config.generator {
-        note(&format!("  {} {}", language.pick("worded by", "语言模型  "), generator.http.model));
+    if let Some(model) = model {
+        note(&format!("  {} {model}", language.pick("worded by", "语言模型  ")));
     }
     match store.current() {
         Some(index) => {
