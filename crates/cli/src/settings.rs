@@ -304,7 +304,6 @@ impl Table {
 
 fn validate(table: &Table, around: &Surroundings<'_>) -> Result<Config, Failure> {
     let chunks = flightdeck_corpus::Settings::default();
-    let retrieval = flightdeck_retrieval::Settings::default();
     let find = |name: &str| locate::beside_program(name, around.current_dir, around.executable);
 
     let max_chunk_tokens = table.get(
@@ -370,46 +369,52 @@ fn validate(table: &Table, around: &Surroundings<'_>) -> Result<Config, Failure>
                 ("a whole number from 1 to 1024", " 1 到 1024 的整数"),
             )? << 20,
         },
-        retrieval: flightdeck_retrieval::Settings {
-            lexical: retrieval.lexical,
-            fusion: flightdeck_retrieval::FusionSettings {
-                dense_weight: table.get(
-                    "search.dense_weight",
-                    retrieval.fusion.dense_weight,
-                    |w| (0.0..=1.0).contains(w),
-                    ("a number from 0 to 1", " 0 到 1 的数"),
-                )?,
-                depth: table.get(
-                    "search.depth",
-                    retrieval.fusion.depth,
-                    |n| (10..=1000).contains(n),
-                    ("a whole number from 10 to 1000", " 10 到 1000 的整数"),
-                )?,
-                ..retrieval.fusion
-            },
-            vectors: flightdeck_retrieval::VectorSettings {
-                graph_from: table.get(
-                    "search.graph_from",
-                    retrieval.vectors.graph_from,
-                    |_| true,
-                    ("a whole number", "整数"),
-                )?,
-                scan_below_percent: table.get(
-                    "search.scan_below_percent",
-                    retrieval.vectors.scan_below_percent,
-                    |n| *n <= 100,
-                    ("a whole number from 0 to 100", " 0 到 100 的整数"),
-                )?,
-                window_share: table.get(
-                    "search.window_share",
-                    retrieval.vectors.window_share,
-                    |share| (0.0..=1.0).contains(share),
-                    ("a number from 0 to 1", " 0 到 1 的数"),
-                )?,
-            },
-        },
+        retrieval: ranking(table)?,
     };
     Ok(config)
+}
+
+/// How passages are ranked.
+fn ranking(table: &Table) -> Result<flightdeck_retrieval::Settings, Failure> {
+    let retrieval = flightdeck_retrieval::Settings::default();
+    Ok(flightdeck_retrieval::Settings {
+        lexical: retrieval.lexical,
+        fusion: flightdeck_retrieval::FusionSettings {
+            dense_weight: table.get(
+                "search.dense_weight",
+                retrieval.fusion.dense_weight,
+                |w| (0.0..=1.0).contains(w),
+                ("a number from 0 to 1", " 0 到 1 的数"),
+            )?,
+            depth: table.get(
+                "search.depth",
+                retrieval.fusion.depth,
+                |n| (10..=1000).contains(n),
+                ("a whole number from 10 to 1000", " 10 到 1000 的整数"),
+            )?,
+            ..retrieval.fusion
+        },
+        vectors: flightdeck_retrieval::VectorSettings {
+            graph_from: table.get(
+                "search.graph_from",
+                retrieval.vectors.graph_from,
+                |_| true,
+                ("a whole number", "整数"),
+            )?,
+            scan_below_percent: table.get(
+                "search.scan_below_percent",
+                retrieval.vectors.scan_below_percent,
+                |n| *n <= 100,
+                ("a whole number from 0 to 100", " 0 到 100 的整数"),
+            )?,
+            window_share: table.get(
+                "search.window_share",
+                retrieval.vectors.window_share,
+                |share| (0.0..=1.0).contains(share),
+                ("a number from 0 to 1", " 0 到 1 的数"),
+            )?,
+        },
+    })
 }
 
 /// Whether a model words answers is said by a file, or by an address and a name; all else only says how.
