@@ -226,6 +226,8 @@ fn trim(text: &str, span: Range<usize>) -> Range<usize> {
 /// Where a unit stands: the chunk's place, with lines narrowed to the unit's own where text lines are file lines.
 pub(crate) fn location(document: &Document, chunk: &Chunk, span: &Range<usize>) -> Location {
     let mut location = chunk.location.clone();
+    // A chunk may reach over several pages; the quote stands on one.
+    location.page = document.page_at(span.start).or(location.page);
     let is_line_based = document.fields.is_empty()
         && [".md", ".markdown", ".txt"].iter().any(|ending| document.path.to_lowercase().ends_with(ending));
     if is_line_based && let Some(first) = location.line_start {

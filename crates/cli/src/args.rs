@@ -29,6 +29,9 @@ pub struct Cli {
     pub command: Option<Command>,
 }
 
+/// The command in whose role the program reads files for itself.
+pub const READ_WORKER: &str = "read-worker";
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -50,6 +53,9 @@ pub enum Command {
     Models(ModelsCommand),
     /// Show what the reader makes of one file
     Extract(ExtractArgs),
+    /// Read files for another process of this program: requests on standard input, answers on standard output
+    #[command(hide = true, name = READ_WORKER)]
+    ReadWorker,
     /// Measure speed on this machine
     #[command(subcommand)]
     Bench(BenchCommand),

@@ -54,6 +54,9 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if matches!(cli.command, Some(Command::ReadWorker)) {
+        return read_for_another();
+    }
     // The hook above has already told of the panic; only the status is left to set.
     let outcome = std::panic::catch_unwind(|| run(cli, &variables)).unwrap_or(Err(None));
     match outcome {
@@ -64,6 +67,18 @@ fn main() -> ExitCode {
                 let lead = language.pick("error", "错误");
                 output::note(&format!("{lead}: {}", failure.text(language)));
             }
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// The role of a reading process. It knows no settings: its parent has cleared the environment.
+fn read_for_another() -> ExitCode {
+    let (requests, answers) = (std::io::stdin().lock(), std::io::stdout().lock());
+    match flightdeck_corpus::serve_reading(requests, answers, flightdeck_corpus::ReadLimits::default()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::note(&format!("error: {error}"));
             ExitCode::from(2)
         }
     }
@@ -133,6 +148,8 @@ fn dispatch(config: &Config, command: Command) -> Result<Verdict, Failure> {
         Command::Models(ModelsCommand::Pull { name }) => commands::models::pull(&name),
         Command::Models(ModelsCommand::Import { file }) => commands::models::import(config, &file),
         Command::Extract(args) => commands::extract::run(config, &args),
+        // Handled before there are settings.
+        Command::ReadWorker => Ok(Verdict::Well),
         Command::Bench(BenchCommand::Embed { texts, threads, output }) => {
             commands::bench_embed::run(config, &texts, threads, output)
         }

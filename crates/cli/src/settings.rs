@@ -94,6 +94,8 @@ pub struct Config {
     pub corpus: flightdeck_corpus::Settings,
     /// Fusion and vector search.
     pub retrieval: flightdeck_retrieval::Settings,
+    /// The program's own file, to start it again in another role.
+    pub program: PathBuf,
 }
 
 /// A language model.
@@ -313,6 +315,7 @@ fn validate(table: &Table, around: &Surroundings<'_>) -> Result<Config, Failure>
         ("a whole number from 32 to 8192", " 32 到 8192 的整数"),
     )?;
     let config = Config {
+        program: around.executable.map_or_else(|| "flightdeck".into(), Path::to_owned),
         knowledge: table.path("knowledge", around).unwrap_or_else(|| find(DEFAULT_KNOWLEDGE)),
         data: table.path("data", around).unwrap_or_else(|| around.current_dir.join(DEFAULT_DATA)),
         model: table.path("model", around).unwrap_or_else(|| find(DEFAULT_MODEL)),

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use flightdeck_assistant::{Prompts, Writer};
-use flightdeck_corpus::Reader;
+use flightdeck_corpus::{ReadLimits, Reader, Worker};
 use flightdeck_models::{Embedder, Generator, HttpGenerator, LocalGenerator, ModelError};
 use flightdeck_retrieval::{Access, Index, RetrievalError, Store};
 use jiff::civil::Date;
 
+use crate::args::READ_WORKER;
 use crate::failure::Failure;
 use crate::output;
 use crate::progress::UpdateBar;
@@ -57,7 +58,12 @@ fn unusable_generator(error: &ModelError) -> Failure {
 
 /// A reader of the knowledge folder.
 pub fn reader(config: &Config) -> Reader {
-    Reader::new(&config.knowledge, config.corpus.clone())
+    Reader::new(&config.knowledge, config.corpus.clone()).with_worker(Arc::new(worker(config)))
+}
+
+/// This program in the role that reads files which can crash their parser.
+pub fn worker(config: &Config) -> Worker {
+    Worker::new(&config.program, [READ_WORKER], ReadLimits::default())
 }
 
 /// Opens the index of the data folder, and tells the person when what lay there cannot be used.

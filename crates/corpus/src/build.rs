@@ -16,7 +16,9 @@ use crate::lines::LineMap;
 use crate::meta::{Layer, Meta, Place};
 use crate::node::{Node, Value};
 use crate::problem::Problem;
-use crate::readers::{Content, Front, Prose, Records, Row, Source, Table, Transcript, empty, render_records};
+use crate::readers::{
+    Content, Flow, Front, Prose, Records, Row, Source, Table, Transcript, empty, render_records,
+};
 use crate::structure::{Markup, sections};
 
 /// A document, and what is needed to split it.
@@ -48,7 +50,7 @@ pub(crate) struct Setting<'a> {
 /// Makes the documents of one file. An empty list comes with a problem that says why.
 pub(crate) fn build(source: Source, setting: &mut Setting<'_>, problems: &mut Vec<Problem>) -> Vec<Built> {
     match source.content {
-        Content::Prose(prose) => of_prose(prose, setting, problems).into_iter().collect(),
+        Content::Prose(prose) => of_prose(prose, setting, problems),
         Content::Tables(tables) => {
             let meta = setting.given.clone();
             of_tables(tables, &meta, setting, problems)
@@ -104,13 +106,14 @@ fn document(meta: &Meta, id: String, kind: Kind, title: String, path: &str, text
         link: meta.link,
         attributes: meta.attributes,
         fields: Vec::new(),
+        pages: Vec::new(),
         text,
     }
 }
 
-fn of_prose(prose: Prose, setting: &Setting<'_>, problems: &mut Vec<Problem>) -> Option<Built> {
+fn of_prose(mut prose: Prose, setting: &Setting<'_>, problems: &mut Vec<Problem>) -> Vec<Built> {
     let path = setting.path;
-    let own = match prose.front {
+    let own = match prose.front.take() {
         None => Meta::default(),
         Some(Front::Keys(entries)) => {
             let place = Place { path, layer: Layer::Own };
@@ -129,21 +132,41 @@ fn of_prose(prose: Prose, setting: &Setting<'_>, problems: &mut Vec<Problem>) ->
     };
     if prose.text.trim().is_empty() {
         problems.push(empty(path));
-        return None;
+        return Vec::new();
     }
     let meta = own.over(setting.given);
+    let kind = kind_of(&meta, path);
+    let id = file_id(&meta, path);
+    // Speaker notes and hidden slides of what customers may see are a document of their own, which they
+    // may not see; in an internal document they stay in their place.
+    let mut private = None;
+    if meta.audience == Some(Audience::Customer) && !prose.private.is_empty() {
+        let flow = Flow { text: prose.text, pages: prose.pages, private: prose.private, title: None };
+        let (public, rest) = flow.split();
+        (prose.text, prose.pages, private) = (public.text, public.pages, rest);
+    }
     let markup = if prose.is_markdown { Markup::Markdown } else { Markup::Plain };
     let first_heading = || {
         let sections = prose.is_markdown.then(|| sections(&prose.text, markup))?;
         sections.into_iter().find(|section| section.level > 0)?.heading.pop()
     };
-    let title = meta.title.clone().or_else(first_heading).unwrap_or_else(|| file_title(&meta, path));
-    let kind = kind_of(&meta, path);
-    Some(Built {
-        document: document(&meta, file_id(&meta, path), kind, title, path, prose.text),
-        layout: Layout::Outline(markup),
-        lines: LineMap::From(prose.first_line),
-    })
+    let title = meta.title.clone().or_else(first_heading).or(prose.title);
+    let title = title.unwrap_or_else(|| file_title(&meta, path));
+    let mut built = Vec::new();
+    if let Some(notes) = private {
+        let meta = Meta { audience: Some(Audience::Internal), ..meta.clone() };
+        let title = format!("{title}（备注与隐藏页）");
+        let mut document = document(&meta, format!("{id}#notes"), kind, title, path, notes.text);
+        document.pages = notes.pages;
+        built.push(Built { document, layout: Layout::Outline(markup), lines: LineMap::Nowhere });
+    }
+    if !prose.text.trim().is_empty() {
+        let mut document = document(&meta, id, kind, title, path, prose.text);
+        document.pages = prose.pages;
+        let lines = prose.first_line.map_or(LineMap::Nowhere, LineMap::From);
+        built.insert(0, Built { document, layout: Layout::Outline(markup), lines });
+    }
+    built
 }
 
 fn of_tables(

@@ -11,6 +11,8 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use crate::readers::page_at;
+
 /// Stable name of a document: its `id`, else its path without the extension; rows are `FILE-ID#ROW-ID`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -219,6 +221,10 @@ pub struct Document {
     pub attributes: BTreeMap<String, String>,
     /// The cells of a FAQ, Q&A or video row, in column order; empty for whole files.
     pub fields: Vec<Field>,
+    /// Byte offset in the text at which each page or slide begins, with its number from 1, in order; empty for
+    /// files without pages.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pages: Vec<(usize, u32)>,
     /// The extracted text. Every chunk's span is a byte range of it; quotes are cut from it to the letter.
     pub text: String,
 }
@@ -243,6 +249,7 @@ impl Document {
             link: None,
             attributes: BTreeMap::new(),
             fields: Vec::new(),
+            pages: Vec::new(),
             text: text.to_owned(),
         }
     }
@@ -252,6 +259,11 @@ impl Document {
         self.status == Status::Published
             && self.valid_from.is_none_or(|from| from <= day)
             && self.valid_until.is_none_or(|until| day <= until)
+    }
+
+    /// The page or slide on which a byte of the text stands.
+    pub fn page_at(&self, offset: usize) -> Option<u32> {
+        page_at(&self.pages, offset)
     }
 
     /// The row's cell in the column of this canonical name.

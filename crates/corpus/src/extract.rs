@@ -8,7 +8,6 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::Settings;
 use crate::build::{Built, Setting, build};
 use crate::chunking::Layout;
 use crate::corpus::CorpusError;
@@ -17,14 +16,15 @@ use crate::meta::Meta;
 use crate::problem::Problem;
 use crate::readers::{Content, Format, Source, Table, read};
 use crate::structure::{Shape, sections};
+use crate::{Settings, Worker};
 
 /// What a reader makes of one file, for `flightdeck extract`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Extracted {
     /// The file's name.
     pub path: String,
-    /// `markdown`, `text`, `csv`, `xlsx`, `json`, `jsonl`, `yaml`, `srt`, `vtt`, or a format that is not
-    /// readable (yet); `unknown` where the name says none.
+    /// `markdown`, `text`, `csv`, `xlsx`, `json`, `jsonl`, `yaml`, `srt`, `vtt`, `html`, `pdf`, `docx`, `pptx`,
+    /// `xls`, `doc`, `ppt`; `unknown` where the name says none.
     pub format: String,
     /// Encoding that was detected, e.g. `UTF-8`, `GB18030`; `None` for binary formats.
     pub encoding: Option<String>,
@@ -64,11 +64,11 @@ pub struct ExtractedTable {
     pub rows: Vec<Vec<String>>,
 }
 
-/// Reads one file. What cannot be made of it is in [`Extracted::warnings`].
+/// Reads one file, what can crash its parser in `worker`'s process. What cannot be made of it is in [`Extracted::warnings`].
 ///
 /// # Errors
 /// [`CorpusError::Unreadable`] where the file cannot be opened.
-pub fn extract(path: &Path) -> Result<Extracted, CorpusError> {
+pub fn extract(path: &Path, worker: Option<&Worker>) -> Result<Extracted, CorpusError> {
     let unreadable = |source| CorpusError::Unreadable { path: path.to_owned(), source };
     let shown = path.to_string_lossy().replace('\\', "/");
     let mut extracted = Extracted {
@@ -94,7 +94,7 @@ pub fn extract(path: &Path) -> Result<Extracted, CorpusError> {
         extracted.warnings.push(Problem::warning(&shown, None, "unsupported", message, message_zh));
         return Ok(extracted);
     };
-    match read(&shown, format, &bytes) {
+    match read(&shown, format, &bytes, worker) {
         Ok(source) => fill(&mut extracted, &shown, source),
         Err(problem) => extracted.warnings.push(problem),
     }
@@ -117,6 +117,7 @@ fn fill(extracted: &mut Extracted, path: &str, mut source: Source) {
             extracted.text.push_str("\n\n");
         }
         outline(extracted, &built, is_prose);
+        extracted.pages.extend(built.document.pages.iter().map(|(_, page)| *page));
         extracted.text.push_str(&built.document.text);
     }
 }
@@ -144,7 +145,7 @@ fn outline(extracted: &mut Extracted, built: &Built, with_tables: bool) {
                         level: section.level,
                         title: section.heading.last().cloned().unwrap_or_default(),
                         offset: before + block.span.start,
-                        line: Some(built.lines.source(line, line).0),
+                        line: built.lines.source(line, line).map(|lines| lines.0),
                     });
                 }
                 Shape::Table { header } if with_tables => {

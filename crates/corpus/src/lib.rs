@@ -7,8 +7,11 @@
 //! `readers` make prose, tables, records or cues of the text, `build` lays metadata over it (`meta`) and
 //! makes documents, `structure` and `sentence` find where it may be cut, and `chunking` cuts it.
 //!
+//! What programs pack (Office files, PDF, HTML) is read by a [`Worker`], a process of its own, because such
+//! a file can take its parser's process with it.
+//!
 //! Text is kept to the letter but for its line ends, which become LF, and its byte order mark, which goes;
-//! line numbers are those of the source file either way.
+//! line numbers are those of the source file either way. Files without lines have page or slide numbers.
 
 mod build;
 mod chunking;
@@ -27,6 +30,7 @@ mod reader;
 mod readers;
 mod sentence;
 mod structure;
+mod worker;
 
 pub use context::context_header;
 pub use corpus::{Corpus, CorpusError, SourceFile};
@@ -36,6 +40,7 @@ pub use problem::{Problem, Severity};
 pub use reader::Reader;
 pub use sentence::sentences;
 use serde::{Deserialize, Serialize};
+pub use worker::{Limits as ReadLimits, Worker, serve as serve_reading};
 
 /// Counts a text's tokens as the embedding model will see them.
 pub type CountTokens<'a> = &'a (dyn Fn(&str) -> usize + Sync);

@@ -29,18 +29,21 @@ pub(crate) enum LineMap {
     Each(Vec<(u32, u32)>),
     /// The whole text came from these lines: a table row.
     Whole(u32, u32),
+    /// The source has no lines: a page of a PDF, a slide.
+    Nowhere,
 }
 
 impl LineMap {
-    /// First and last source line of the text's 1-based lines `first..=last`.
-    pub(crate) fn source(&self, first: u32, last: u32) -> (u32, u32) {
-        match self {
+    /// First and last source line of the text's 1-based lines `first..=last`; `None` where there are none.
+    pub(crate) fn source(&self, first: u32, last: u32) -> Option<(u32, u32)> {
+        Some(match self {
+            Self::Nowhere => return None,
             Self::From(line) => (line + first - 1, line + last - 1),
             Self::Each(lines) => {
                 let at = |line: u32| lines.get(line as usize - 1).or(lines.last()).copied().unwrap_or((1, 1));
                 (at(first).0, at(last).1)
             }
             Self::Whole(start, end) => (*start, *end),
-        }
+        })
     }
 }

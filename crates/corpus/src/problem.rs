@@ -29,7 +29,7 @@ pub struct Problem {
     /// A stable word for programs: `unreadable`, `encoding`, `front_matter`, `duplicate_id`, `empty`, `binary`,
     /// `too_large`, `unsupported`, `unknown_key`, `bad_value`, `bad_audience`, `bad_date`, `bad_row`,
     /// `orphan_sidecar`, `folder_defaults`, `outside_link`, `unknown_supersedes`, `duplicate_row`,
-    /// `no_columns`, `transcript`, `synonyms`, `crashed`.
+    /// `no_columns`, `transcript`, `synonyms`, `crashed`, `timeout`, `memory`, `encrypted`, `scanned`, `incomplete`.
     pub code: String,
     /// What is wrong, in English, lower case.
     pub message: String,
@@ -65,5 +65,11 @@ impl Problem {
         message_zh: impl Into<String>,
     ) -> Self {
         Self { severity: Severity::Warning, ..Self::error(path, line, code, message, message_zh) }
+    }
+
+    /// The same problem, of this file.
+    pub(crate) fn at(mut self, path: &str) -> Self {
+        path.clone_into(&mut self.path);
+        self
     }
 }

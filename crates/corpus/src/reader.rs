@@ -20,12 +20,13 @@ use crate::meta::{Layer, Meta, Place};
 use crate::node::{Value, parse_yaml};
 use crate::problem::Problem;
 use crate::readers::{Content, Format, Transcript, read};
-use crate::{CountTokens, Settings};
+use crate::{CountTokens, Settings, Worker};
 
 /// Reads a knowledge folder again and again, keeping what has not changed.
 pub struct Reader {
     root: PathBuf,
     settings: Settings,
+    worker: Option<Arc<Worker>>,
     kept: HashMap<String, Kept>,
 }
 
@@ -48,7 +49,12 @@ struct FileResult {
 impl Reader {
     /// A reader of the folder `root`; nothing is read yet.
     pub fn new(root: impl Into<PathBuf>, settings: Settings) -> Self {
-        Self { root: root.into(), settings, kept: HashMap::new() }
+        Self { root: root.into(), settings, worker: None, kept: HashMap::new() }
+    }
+
+    /// The same, reading what can crash its parser in `worker`'s process rather than in this one.
+    pub fn with_worker(self, worker: Arc<Worker>) -> Self {
+        Self { worker: Some(worker), ..self }
     }
 
     /// The folder.
@@ -74,7 +80,8 @@ impl Reader {
     pub fn read(&mut self, count: CountTokens<'_>) -> Result<Corpus, CorpusError> {
         let mut problems = Vec::new();
         let entries = scan(&self.root, &mut problems)?;
-        let folder = Folder::new(&entries, &self.settings, &mut problems);
+        let worker = self.worker.clone();
+        let folder = Folder::new(&entries, &self.settings, worker.as_deref(), &mut problems);
         let mut results: BTreeMap<&str, Arc<FileResult>> = BTreeMap::new();
         let mut claimed = BTreeSet::new();
         for (path, format) in folder.knowledge().filter(|(_, format)| !format.is_transcript()) {
@@ -86,6 +93,9 @@ impl Reader {
             if !claimed.contains(path) {
                 results.insert(path, self.file(&folder, path, format, count));
             }
+        }
+        if let Some(worker) = &self.worker {
+            worker.rest();
         }
         self.kept.retain(|path, _| results.contains_key(path.as_str()));
         let synonyms = folder.synonyms(&mut problems);
@@ -132,10 +142,16 @@ struct Folder<'e> {
     /// Transcripts by the folder in which they lie.
     transcripts: BTreeMap<&'e str, Vec<&'e str>>,
     max_file_bytes: u64,
+    worker: Option<&'e Worker>,
 }
 
 impl<'e> Folder<'e> {
-    fn new(entries: &'e [Entry], settings: &Settings, problems: &mut Vec<Problem>) -> Self {
+    fn new(
+        entries: &'e [Entry],
+        settings: &Settings,
+        worker: Option<&'e Worker>,
+        problems: &mut Vec<Problem>,
+    ) -> Self {
         let paths: BTreeSet<&str> = entries.iter().map(|entry| entry.source.path.as_str()).collect();
         let mut folder = Self {
             entries: entries.iter().map(|entry| (entry.source.path.as_str(), entry)).collect(),
@@ -143,6 +159,7 @@ impl<'e> Folder<'e> {
             defaults: BTreeMap::new(),
             transcripts: BTreeMap::new(),
             max_file_bytes: settings.max_file_bytes,
+            worker,
         };
         for (path, _) in folder.knowledge().filter(|(_, format)| format.is_transcript()).collect::<Vec<_>>() {
             folder.transcripts.entry(parent(path)).or_default().push(path);
@@ -338,7 +355,7 @@ fn read_file(
     if let Some(sidecar) = folder.sidecar(path, &mut problems) {
         given = sidecar.over(&given);
     }
-    let source = match folder.bytes(path).and_then(|bytes| read(path, format, &bytes)) {
+    let source = match folder.bytes(path).and_then(|bytes| read(path, format, &bytes, folder.worker)) {
         Ok(source) => source,
         Err(problem) => {
             problems.push(problem);
@@ -391,7 +408,7 @@ fn find_transcript(
         }
         let sidecar = folder.sidecar(path, problems).unwrap_or_default();
         let format = Format::of(path).unwrap_or(Format::Srt);
-        match folder.bytes(path).and_then(|bytes| read(path, format, &bytes)) {
+        match folder.bytes(path).and_then(|bytes| read(path, format, &bytes, folder.worker)) {
             Err(problem) => problems.push(problem),
             Ok(source) => {
                 problems.extend(source.problems);

@@ -250,14 +250,14 @@ fn the_context_says_whose_section_it_is() {
 fn extract_shows_text_sections_and_tables() {
     let root =
         folder(&[("faqs/x.md", "---\nid: x\n---\n# 题\n| a | b |\n| - | - |\n| 1 | 2 |\n".as_bytes())]);
-    let extracted = extract(&root.path().join("faqs/x.md")).expect("a file");
+    let extracted = extract(&root.path().join("faqs/x.md"), None).expect("a file");
     assert_eq!((extracted.format.as_str(), extracted.encoding.as_deref()), ("markdown", Some("UTF-8")));
     assert_eq!((extracted.sections[0].title.as_str(), extracted.sections[0].line), ("题", Some(4)));
     assert_eq!(
         (extracted.tables[0].name.as_deref(), &extracted.tables[0].rows[0]),
         (Some("题"), &vec!["1".to_owned(), "2".to_owned()])
     );
-    assert!(extract(&root.path().join("nothing.md")).is_err());
+    assert!(extract(&root.path().join("nothing.md"), None).is_err());
 }
 
 #[test]

@@ -9,6 +9,7 @@ use flightdeck_records::{
 
 use crate::failure::Failure;
 use crate::settings::Config;
+use crate::workbench::worker;
 use crate::{Verdict, output};
 
 /// Where the records lie in the data folder.
@@ -20,7 +21,7 @@ pub const RECORDS_FILE: &str = "records.sqlite";
 /// When the file cannot be read or understood, or the records cannot be written.
 pub fn import(config: &Config, file: &Path) -> Result<Verdict, Failure> {
     let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
-    let customers = read(file, &name)?;
+    let customers = read(config, file, &name)?;
     let records = Records::open(config.data.join(RECORDS_FILE))?;
     let report = records.import_customers(&customers, &name)?;
     let (added, updated) = (report.added, report.updated);
@@ -31,7 +32,7 @@ pub fn import(config: &Config, file: &Path) -> Result<Verdict, Failure> {
     Ok(Verdict::Well)
 }
 
-fn read(file: &Path, name: &str) -> Result<Vec<Customer>, Failure> {
+fn read(config: &Config, file: &Path, name: &str) -> Result<Vec<Customer>, Failure> {
     let wrong = |error: ImportError| {
         Failure::new(
             format!("{error}; correct the file and import it again"),
@@ -43,7 +44,7 @@ fn read(file: &Path, name: &str) -> Result<Vec<Customer>, Failure> {
         let bytes = std::fs::read(file).map_err(|error| Failure::unreadable(file, &error))?;
         return parse_customers(name, &bytes).map_err(wrong);
     }
-    let workbook = flightdeck_corpus::extract(file)?;
+    let workbook = flightdeck_corpus::extract(file, Some(&worker(config)))?;
     // A workbook that was read may still have errors as knowledge, which it is not.
     let is_error = |problem: &&Problem| problem.severity == Severity::Error;
     if workbook.tables.is_empty()

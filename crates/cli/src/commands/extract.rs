@@ -10,6 +10,7 @@ use crate::failure::Failure;
 use crate::language::Language;
 use crate::output::{Colour, colour};
 use crate::settings::Config;
+use crate::workbench::worker;
 use crate::{Verdict, output};
 
 /// Runs `extract`: status 1 when the file could not be read as what it claims to be.
@@ -17,7 +18,7 @@ use crate::{Verdict, output};
 /// # Errors
 /// When the file cannot be opened.
 pub fn run(config: &Config, args: &ExtractArgs) -> Result<Verdict, Failure> {
-    let extracted = flightdeck_corpus::extract(&args.file)?;
+    let extracted = flightdeck_corpus::extract(&args.file, Some(&worker(config)))?;
     if args.output.json {
         output::json(&extracted)?;
     } else {

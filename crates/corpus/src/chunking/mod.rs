@@ -87,7 +87,7 @@ pub(crate) fn split(
         .map(|(piece, ordinal)| {
             let own_lines = || {
                 let (first, last) = (index.line_at(piece.span.start), index.line_at(piece.span.end - 1));
-                Some(lines.source(first, last))
+                lines.source(first, last)
             };
             let source_lines = match &piece.stretch {
                 Some(stretch) => stretch.lines,
@@ -98,7 +98,7 @@ pub(crate) fn split(
                 document: document.id.clone(),
                 location: Location {
                     heading: piece.heading,
-                    page: None,
+                    page: document.page_at(piece.span.start),
                     line_start: source_lines.map(|lines| lines.0),
                     line_end: source_lines.map(|lines| lines.1),
                     start_ms: piece.stretch.map(|stretch| stretch.start_ms),

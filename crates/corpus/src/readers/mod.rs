@@ -1,21 +1,37 @@
 //! One module per format: from bytes to what the file holds, knowing nothing of kinds or folders.
 //!
 //! Four shapes come out: prose, tables, records and cues. A new format is a variant of [`Format`], a match
-//! arm in [`read`], and a module that yields one of the shapes.
+//! arm in [`read`] or [`parse`], and a module that yields one of the shapes.
+//!
+//! What people type is read here and now ([`read`]); what programs pack, whose parsers a file can crash, goes
+//! through [`parse`], in a process of its own where there is a [`Worker`].
 
+mod archive;
 mod csv;
+mod flow;
+mod html;
+mod office;
+mod pdf;
 mod prose;
 mod records;
 mod subtitles;
+mod xls;
 mod xlsx;
 mod xlsx_format;
 
+pub(crate) use flow::{Flow, page_at};
 pub(crate) use prose::{Front, Prose};
 pub(crate) use records::{Records, render_records};
 pub(crate) use subtitles::Transcript;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use office_oxide::DocumentFormat;
+use serde::{Deserialize, Serialize};
+
 use crate::encoding::{Binary, decode};
 use crate::problem::Problem;
+use crate::worker::Worker;
 
 /// What a file is, by the end of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +49,9 @@ pub(crate) enum Format {
     Pdf,
     Docx,
     Pptx,
+    Xls,
+    Doc,
+    Ppt,
 }
 
 impl Format {
@@ -51,8 +70,12 @@ impl Format {
             "vtt" => Self::Vtt,
             "html" | "htm" => Self::Html,
             "pdf" => Self::Pdf,
-            "docx" => Self::Docx,
-            "pptx" => Self::Pptx,
+            "docx" | "docm" => Self::Docx,
+            "pptx" | "pptm" | "ppsx" => Self::Pptx,
+            // WPS Office writes its own names over the same formats.
+            "xls" | "et" => Self::Xls,
+            "doc" | "wps" => Self::Doc,
+            "ppt" | "dps" => Self::Ppt,
             _ => return None,
         })
     }
@@ -73,6 +96,9 @@ impl Format {
             Self::Pdf => "pdf",
             Self::Docx => "docx",
             Self::Pptx => "pptx",
+            Self::Xls => "xls",
+            Self::Doc => "doc",
+            Self::Ppt => "ppt",
         }
     }
 
@@ -102,7 +128,7 @@ pub(crate) struct Source {
 }
 
 /// A table of a sheet or a CSV file, its cells as a person sees them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Table {
     /// The sheet's name.
     pub name: Option<String>,
@@ -113,7 +139,7 @@ pub(crate) struct Table {
 }
 
 /// A row with the source lines (or sheet rows) it stands on.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Row {
     pub cells: Vec<String>,
     pub lines: (u32, u32),
@@ -123,9 +149,25 @@ pub(crate) struct Row {
 ///
 /// # Errors
 /// The problem that keeps the whole file out.
-pub(crate) fn read(path: &str, format: Format, bytes: &[u8]) -> Result<Source, Problem> {
+pub(crate) fn read(
+    path: &str,
+    format: Format,
+    bytes: &[u8],
+    worker: Option<&Worker>,
+) -> Result<Source, Problem> {
     if bytes.is_empty() {
         return Err(empty(path));
+    }
+    if format == Format::Ppt {
+        return Err(old_slides(path));
+    }
+    let apart = |bytes: &[u8]| match worker {
+        Some(worker) => worker.read(path, format, bytes),
+        None => parse(path, format, bytes),
+    };
+    if matches!(format, Format::Pdf | Format::Docx | Format::Pptx | Format::Xlsx | Format::Xls | Format::Doc)
+    {
+        return Ok(Source::of(apart(bytes)?, None, None));
     }
     let mut problems = Vec::new();
     let mut encoding = None;
@@ -150,7 +192,6 @@ pub(crate) fn read(path: &str, format: Format, bytes: &[u8]) -> Result<Source, P
             let text = text()?;
             Content::Tables(csv::read(path, &text, &mut problems).into_iter().collect())
         }
-        Format::Xlsx => Content::Tables(xlsx::read(path, bytes, &mut problems)?),
         Format::Json => {
             let text = text()?;
             Content::Records(records::read_json(path, &text)?)
@@ -167,16 +208,38 @@ pub(crate) fn read(path: &str, format: Format, bytes: &[u8]) -> Result<Source, P
             let text = text()?;
             Content::Cues(subtitles::read(path, &text, &mut problems)?)
         }
-        Format::Html => return Err(not_yet(path, "HTML")),
-        Format::Pdf => return Err(not_yet(path, "PDF")),
-        Format::Docx => return Err(not_yet(path, "Word")),
-        Format::Pptx => return Err(not_yet(path, "PowerPoint")),
+        Format::Html => {
+            let page = prose::read(text()?, false);
+            let mut source = Source::of(apart(page.text.as_bytes())?, encoding, page.front);
+            problems.append(&mut source.problems);
+            return Ok(Source { problems, ..source });
+        }
+        Format::Pdf
+        | Format::Docx
+        | Format::Pptx
+        | Format::Xlsx
+        | Format::Xls
+        | Format::Doc
+        | Format::Ppt => {
+            unreachable!("read apart, above")
+        }
     };
     Ok(Source { encoding, content, problems })
 }
 
 pub(crate) fn empty(path: &str) -> Problem {
     Problem::error(path, None, "empty", "the file has no content", "文件没有内容")
+}
+
+/// The problem of an office file that is whole but has no words: somebody's pictures, or files packed into it.
+pub(crate) fn wordless(path: &str) -> Problem {
+    Problem::warning(
+        path,
+        None,
+        "empty",
+        "the file has no text of its own; pictures and embedded files are not read",
+        "文件本身没有文字；图片和嵌入的文件不会被读取",
+    )
 }
 
 fn binary(path: &str) -> Problem {
@@ -189,13 +252,92 @@ fn binary(path: &str) -> Problem {
     )
 }
 
-fn not_yet(path: &str, what: &str) -> Problem {
+fn old_slides(path: &str) -> Problem {
     Problem::warning(
         path,
         None,
         "unsupported",
-        format!("{what} files are not readable yet; the file is not indexed"),
-        format!("暂不支持读取 {what} 文件，该文件未收录"),
+        "PowerPoint's format before 2007 is not read; save the file as PPTX",
+        "不支持旧版 PowerPoint 格式（PPT），请另存为 PPTX",
+    )
+}
+
+/// What [`parse`] makes of a file: plain data, because it may come from another process.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Parsed {
+    pub content: ParsedContent,
+    pub problems: Vec<Problem>,
+}
+
+/// What such a file holds.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum ParsedContent {
+    Flow(Flow),
+    Tables(Vec<Table>),
+}
+
+impl Parsed {
+    /// The same, its problems told of this file.
+    pub(crate) fn at(mut self, path: &str) -> Self {
+        self.problems = self.problems.into_iter().map(|problem| problem.at(path)).collect();
+        self
+    }
+}
+
+impl Source {
+    fn of(parsed: Parsed, encoding: Option<&'static str>, front: Option<Front>) -> Self {
+        let content = match parsed.content {
+            ParsedContent::Tables(tables) => Content::Tables(tables),
+            ParsedContent::Flow(flow) => Content::Prose(Prose::of_flow(flow, front)),
+        };
+        Self { encoding, content, problems: parsed.problems }
+    }
+}
+
+/// A parser's stack: nested tables and lists are read by recursion.
+const STACK_BYTES: usize = 64 << 20;
+
+/// Reads a file whose parser it may crash, in this process, on a stack of its own.
+///
+/// # Errors
+/// The problem that keeps the whole file out.
+pub(crate) fn parse(path: &str, format: Format, bytes: &[u8]) -> Result<Parsed, Problem> {
+    std::thread::scope(|scope| {
+        let reading = AssertUnwindSafe(|| parse_here(path, format, bytes));
+        let thread = std::thread::Builder::new()
+            .stack_size(STACK_BYTES)
+            .spawn_scoped(scope, move || catch_unwind(reading).unwrap_or_else(|_| Err(crashed(path))));
+        match thread {
+            Ok(thread) => thread.join().unwrap_or_else(|_| Err(crashed(path))),
+            Err(_) => Err(crashed(path)),
+        }
+    })
+}
+
+fn parse_here(path: &str, format: Format, bytes: &[u8]) -> Result<Parsed, Problem> {
+    let mut problems = Vec::new();
+    let told = &mut problems;
+    let content = match format {
+        Format::Xlsx => ParsedContent::Tables(xlsx::read(path, bytes, told)?),
+        Format::Xls => ParsedContent::Tables(xls::read(path, bytes, told)?),
+        Format::Docx => ParsedContent::Flow(office::read_word(path, bytes, DocumentFormat::Docx, told)?),
+        Format::Doc => ParsedContent::Flow(office::read_word(path, bytes, DocumentFormat::Doc, told)?),
+        Format::Pptx => ParsedContent::Flow(office::read_slides(path, bytes, told)?),
+        Format::Pdf => ParsedContent::Flow(pdf::read(path, bytes, told)?),
+        Format::Html => ParsedContent::Flow(html::read(path, &String::from_utf8_lossy(bytes))?),
+        _ => return Err(binary(path)),
+    };
+    Ok(Parsed { content, problems })
+}
+
+/// The problem of a file at which its parser failed in a way that parsers should not.
+pub(crate) fn crashed(path: &str) -> Problem {
+    Problem::error(
+        path,
+        None,
+        "crashed",
+        "the file makes its parser fail; it is left out",
+        "解析该文件时程序出错，未收录",
     )
 }
 

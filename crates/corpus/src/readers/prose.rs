@@ -1,20 +1,36 @@
-//! Markdown and plain text: front matter off the top, the rest to the letter.
+//! Prose, and Markdown and plain text as such: front matter off the top, the rest to the letter.
 //!
 //! The splitter is our own because those at hand lose the data behind a byte order mark with CRLF (both are
 //! gone by the time the text comes here). What looks like front matter and is not closed or not YAML is
 //! kept as such, so that the caller can fail closed.
 
+use std::ops::Range;
+
+use super::flow::Flow;
 use crate::node::{Node, SyntaxError, parse_yaml};
 
-/// A text file.
-#[derive(Debug)]
+/// Running text.
+#[derive(Debug, Default)]
 pub(crate) struct Prose {
     /// The text after the front matter, to the letter but for line ends, which are LF.
     pub text: String,
-    /// Line of the file on which `text` begins.
-    pub first_line: u32,
+    /// Line of the file on which `text` begins; `None` where the file has no lines.
+    pub first_line: Option<u32>,
     pub front: Option<Front>,
     pub is_markdown: bool,
+    /// As in [`Flow`].
+    pub pages: Vec<(usize, u32)>,
+    /// As in [`Flow`].
+    pub private: Vec<Range<usize>>,
+    /// As in [`Flow`].
+    pub title: Option<String>,
+}
+
+impl Prose {
+    pub(crate) fn of_flow(flow: Flow, front: Option<Front>) -> Self {
+        let Flow { text, pages, private, title } = flow;
+        Self { text, first_line: None, front, is_markdown: true, pages, private, title }
+    }
 }
 
 /// Front matter, or why it cannot be read.
@@ -26,7 +42,7 @@ pub(crate) enum Front {
 
 pub(crate) fn read(text: String, is_markdown: bool) -> Prose {
     let Some((yaml_start, first_line)) = opening(&text) else {
-        return Prose { text, first_line: 1, front: None, is_markdown };
+        return Prose { text, first_line: Some(1), is_markdown, ..Prose::default() };
     };
     let mut offset = yaml_start;
     for (line, row) in (first_line..).zip(text[yaml_start..].split_inclusive('\n')) {
@@ -36,15 +52,16 @@ pub(crate) fn read(text: String, is_markdown: bool) -> Prose {
             let front = parse(&text[yaml_start..row_start], first_line);
             return Prose {
                 text: text[offset..].to_owned(),
-                first_line: line + 1,
+                first_line: Some(line + 1),
                 front: Some(front),
                 is_markdown,
+                ..Prose::default()
             };
         }
     }
     let error =
         SyntaxError { line: first_line - 1, message: "front matter is not closed by `---`".to_owned() };
-    Prose { text, first_line: 1, front: Some(Front::Broken(error)), is_markdown }
+    Prose { text, first_line: Some(1), front: Some(Front::Broken(error)), is_markdown, ..Prose::default() }
 }
 
 /// Where the front matter's YAML begins (offset and line), if the text opens with some: `---`, and then
@@ -108,7 +125,7 @@ mod tests {
     #[test]
     fn front_matter_is_taken_off_and_lines_go_on_counting() {
         let prose = read("---\nid: x\ntitle: 甲\n---\n\n# 甲\n".to_owned(), true);
-        assert_eq!((prose.text.as_str(), prose.first_line), ("\n# 甲\n", 5));
+        assert_eq!((prose.text.as_str(), prose.first_line), ("\n# 甲\n", Some(5)));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::io::Cursor;
 
 use calamine::{Data, DataRef, DataType as _, Reader as _, SheetType, SheetVisible, Xlsx};
 
+use super::archive::claims;
 use super::xlsx_format::{date_time, duration, number};
 use super::{Row, Table, broken};
 use crate::columns::canonical;
@@ -25,11 +26,16 @@ const HEADER_SEARCH_ROWS: usize = 10;
 
 type Workbook<'a> = Xlsx<Cursor<&'a [u8]>>;
 /// Row, then column, both from 0.
-type Cells = BTreeMap<u32, BTreeMap<u32, String>>;
+pub(crate) type Cells = BTreeMap<u32, BTreeMap<u32, String>>;
 
 pub(crate) fn read(path: &str, bytes: &[u8], problems: &mut Vec<Problem>) -> Result<Vec<Table>, Problem> {
-    let unpacked = unpacked_bytes(bytes)
-        .ok_or_else(|| broken(path, None, "XLSX", "the file is not a complete archive"))?;
+    // A workbook of the older format under the newer name, or one with a password: both are compound files.
+    if bytes.starts_with(b"\xD0\xCF\x11\xE0") {
+        return super::xls::read(path, bytes, problems);
+    }
+    let unpacked = claims(bytes)
+        .ok_or_else(|| broken(path, None, "XLSX", "the file is not a complete archive"))?
+        .unpacked;
     if unpacked > MAX_UNPACKED_BYTES {
         return Err(Problem::error(
             path,
@@ -63,7 +69,7 @@ pub(crate) fn read(path: &str, bytes: &[u8], problems: &mut Vec<Problem>) -> Res
         fill_merged(&mut workbook, &sheet, &mut cells);
         tables.extend(table(sheet, cells));
     }
-    if tables.is_empty() && problems.is_empty() { Err(super::empty(path)) } else { Ok(tables) }
+    if tables.is_empty() && problems.is_empty() { Err(super::wordless(path)) } else { Ok(tables) }
 }
 
 fn read_cells(
@@ -119,18 +125,22 @@ fn shown(value: &DataRef<'_>, code: &str, id: Option<u32>) -> String {
 fn fill_merged(workbook: &mut Workbook<'_>, sheet: &str, cells: &mut Cells) {
     let Ok(merged) = workbook.merge_cells_by_sheet_name(sheet) else { return };
     for range in merged {
-        let ((first, column), (last, last_column)) = (range.start, range.end);
-        if column != last_column || last <= first || last - first > MAX_MERGED_ROWS {
-            continue;
-        }
-        let Some(value) = cells.get(&first).and_then(|row| row.get(&column)).cloned() else { continue };
-        for (_, row) in cells.range_mut(first + 1..=last) {
-            row.entry(column).or_insert_with(|| value.clone());
-        }
+        repeat_merged(cells, range.start, range.end);
     }
 }
 
-fn table(name: String, cells: Cells) -> Option<Table> {
+/// Repeats the value of a range merged over several rows of one column in the rows that hold something.
+pub(crate) fn repeat_merged(cells: &mut Cells, (first, column): (u32, u32), (last, last_column): (u32, u32)) {
+    if column != last_column || last <= first || last - first > MAX_MERGED_ROWS {
+        return;
+    }
+    let Some(value) = cells.get(&first).and_then(|row| row.get(&column)).cloned() else { return };
+    for (_, row) in cells.range_mut(first + 1..=last) {
+        row.entry(column).or_insert_with(|| value.clone());
+    }
+}
+
+pub(crate) fn table(name: String, cells: Cells) -> Option<Table> {
     let columns: BTreeSet<u32> = cells.values().flat_map(|row| row.keys().copied()).collect();
     let columns: Vec<u32> = columns.into_iter().collect();
     let header_idx = header_row(&cells);
@@ -161,29 +171,6 @@ fn header_row(cells: &Cells) -> usize {
     }
     let widest = head.iter().map(|row| row.len()).max().unwrap_or(0);
     head.iter().position(|row| row.len() * 2 >= widest && (row.len() > 1 || widest <= 1)).unwrap_or(0)
-}
-
-/// The sum of the sizes that the archive's directory gives; `None` where there is no directory.
-fn unpacked_bytes(bytes: &[u8]) -> Option<u64> {
-    let u16_at = |at: usize| Some(u16::from_le_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
-    let u32_at = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
-    // The end record is 22 bytes and a comment of at most 65,535.
-    let earliest = bytes.len().saturating_sub(22 + 65_535);
-    let end = earliest + bytes[earliest..].windows(4).rposition(|window| window == b"PK\x05\x06")?;
-    let n_entries = u16_at(end + 10)?;
-    let mut at = u32_at(end + 16)? as usize;
-    let mut total = 0_u64;
-    for _ in 0..n_entries {
-        if bytes.get(at..at + 4)? != b"PK\x01\x02" {
-            return None;
-        }
-        total += u64::from(u32_at(at + 24)?);
-        at += 46
-            + usize::from(u16_at(at + 28)?)
-            + usize::from(u16_at(at + 30)?)
-            + usize::from(u16_at(at + 32)?);
-    }
-    Some(total)
 }
 
 #[cfg(test)]
