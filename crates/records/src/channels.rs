@@ -229,11 +229,11 @@ impl Records {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// When the next message or delivery is due, in ms since 1970; `None` when nothing waits.
+    /// When the next message or delivery falls due after `after_ms`, in ms since 1970; `None` when nothing does.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn next_channel_due(&self) -> Result<Option<i64>, RecordsError> {
+    pub fn next_channel_due(&self, after_ms: i64) -> Result<Option<i64>, RecordsError> {
         let connection = self.reading();
         let mut statement = connection.prepare_cached(
             "SELECT min(due_at) FROM (
@@ -242,9 +242,9 @@ impl Records {
                UNION ALL
                SELECT due_at FROM channel_deliveries WHERE state = 'waiting' AND id IN
                  (SELECT min(id) FROM channel_deliveries WHERE state IN ('waiting', 'sending')
-                  GROUP BY account, conversation))",
+                  GROUP BY account, conversation)) WHERE due_at > ?1",
         )?;
-        Ok(statement.query_row([], |row| row.get(0))?)
+        Ok(statement.query_row([after_ms], |row| row.get(0))?)
     }
 
     /// Ends the work on a message. Nothing happens where it has ended before; whether it was still waiting.
@@ -367,7 +367,7 @@ impl Records {
         })
     }
 
-    /// Leaves a delivery for later. `counts` is false where it was not even tried.
+    /// Leaves a delivery for later.
     ///
     /// # Errors
     /// When the database fails.
@@ -376,14 +376,12 @@ impl Records {
         id: i64,
         due_ms: i64,
         error: Option<&str>,
-        counts: bool,
     ) -> Result<(), RecordsError> {
         self.write(|transaction| {
             transaction.execute(
-                "UPDATE channel_deliveries SET state = 'waiting', due_at = ?2, error = coalesce(?3, error),
-                   attempts = attempts - ?4
+                "UPDATE channel_deliveries SET state = 'waiting', due_at = ?2, error = coalesce(?3, error)
                  WHERE id = ?1 AND state IN ('waiting', 'sending')",
-                params![id, due_ms, error, i64::from(!counts)],
+                params![id, due_ms, error],
             )?;
             Ok(())
         })
@@ -413,6 +411,19 @@ impl Records {
             )?;
             Ok(n > 0)
         })
+    }
+
+    /// Whether a message still waits.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn channel_message_waits(&self, account: &str, message_id: &str) -> Result<bool, RecordsError> {
+        let connection = self.reading();
+        let mut statement = connection.prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM channel_messages
+               WHERE account = ?1 AND message_id = ?2 AND state = 'waiting')",
+        )?;
+        Ok(statement.query_row(params![account, message_id], |row| row.get(0))?)
     }
 
     /// The deliveries that answer a message, in their order, whatever their state.
@@ -905,7 +916,7 @@ mod tests {
         drop(records);
         let records = Records::open(&path).unwrap();
         assert_eq!(records.channel_cursor("a").unwrap(), "c1");
-        assert!(records.next_channel_due().unwrap().is_some());
+        assert!(records.next_channel_due(0).unwrap().is_some());
     }
 
     #[test]

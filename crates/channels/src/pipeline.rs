@@ -1,0 +1,876 @@
+//! From a stored message to a stored reply, and from there to the platform.
+//!
+//! Three steps, each ending in one transaction: taking a message in, working on it, sending what came of it. A crash
+//! between two of them leaves the queue as the last one wrote it. A conversation goes in order, one message at a
+//! time; conversations go side by side, as many as the bounds allow. What fails is tried again, later each time.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures::future::BoxFuture;
+use serde_json::{Value, json};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::gate::{self, Source};
+use crate::receive::digest;
+use crate::send::{By, Sender};
+use crate::wording;
+use crate::{
+    Account, Audience, Content, Conversation, Delivery, Draft, Ended, Hook, Inbound, Mode, Outbound, Outward,
+    Payload, Platform, Push, Queued, SendError, Settlement, Store, StoreError,
+};
+
+/// Pushes that wait for the disk; more are refused, and the platform sends them again.
+const MAX_INTAKE: usize = 4096;
+/// Pushes that are stored in one transaction.
+const MAX_BATCH: usize = 256;
+/// Messages and deliveries that are looked at in one go.
+const LOOKED_AT: usize = 64;
+/// Deliveries on their way at the same time.
+const MAX_SENDING: usize = 16;
+/// Ended work is kept this long, to know what comes again and to show what happened.
+const KEPT: Duration = Duration::from_hours(7 * 24);
+const PRUNE_EVERY: Duration = Duration::from_hours(1);
+/// The token of a pull is good for ten minutes; without one a pull works too, only less often.
+const PULL_TOKEN_LASTS: Duration = Duration::from_mins(9);
+/// Parts of one answer; 微信客服 takes five messages for each of the customer's.
+const MAX_PARTS: usize = 2;
+/// Earlier messages in a summary.
+const SUMMARISED: usize = 6;
+/// Characters of each.
+const SUMMARISED_CHARS: usize = 120;
+
+/// What is asked of the engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// The words.
+    pub text: String,
+    /// Who will read the answer.
+    pub audience: Audience,
+    /// Continues a conversation.
+    pub session_id: Option<String>,
+}
+
+/// What the engine found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Finding {
+    /// The answer, or the words of a refusal; Markdown with `[n]` marks.
+    pub text: String,
+    /// What it stands on, in the order of the marks.
+    pub sources: Vec<Source>,
+    /// Whether the sources support it.
+    pub is_sure: bool,
+    /// Whether nothing was asked that the engine is for.
+    pub is_small_talk: bool,
+    /// What could be asked next.
+    pub suggestions: Vec<String>,
+    /// The conversation from now on; empty where none is kept.
+    pub session_id: String,
+}
+
+/// Why the engine gave no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// It is starting or busy.
+    #[error("the engine is busy")]
+    Busy,
+    /// It failed; the log has it.
+    #[error("the engine failed")]
+    Failed,
+}
+
+/// What answers questions.
+pub trait Engine: Send + Sync + 'static {
+    /// The answer to one question.
+    fn answer(&self, question: Question) -> BoxFuture<'static, Result<Finding, EngineError>>;
+}
+
+/// How long things take, and how often they are tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// Before the second try; doubled before each further one.
+    pub first_retry: Duration,
+    /// The longest wait between two tries.
+    pub longest_retry: Duration,
+    /// After this many a delivery has failed.
+    pub max_attempts: u32,
+    /// A message that is older is not answered any more.
+    pub oldest: Duration,
+    /// How long WeCom has to come back for a robot's answer before it is sent on its own.
+    pub stream_wait: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            first_retry: Duration::from_secs(1),
+            longest_retry: Duration::from_mins(5),
+            max_attempts: 12,
+            oldest: Duration::from_mins(30),
+            stream_wait: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn ms(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+type Intake = (Push, oneshot::Sender<Result<usize, StoreError>>);
+
+/// Takes messages in, works on them, sends what came of it; cheap to clone.
+#[derive(Clone)]
+pub struct Pipeline(Arc<Inner>);
+
+struct Inner {
+    store: Arc<dyn Store>,
+    engine: Arc<dyn Engine>,
+    sender: Sender,
+    accounts: HashMap<String, Account>,
+    hooks: Vec<Hook>,
+    timing: Timing,
+    intake: mpsc::Sender<Intake>,
+    arrivals: Mutex<Option<mpsc::Receiver<Intake>>>,
+    wake: Notify,
+    answering: Arc<Semaphore>,
+    sending: Arc<Semaphore>,
+    in_hand: Mutex<HashSet<i64>>,
+    /// When the last messages went to a conversation.
+    paces: Mutex<HashMap<(String, String), VecDeque<Instant>>>,
+}
+
+impl Pipeline {
+    /// A pipeline for these accounts. Nothing moves before [`Pipeline::run`].
+    pub fn new(
+        store: Arc<dyn Store>,
+        engine: Arc<dyn Engine>,
+        outward: Outward,
+        accounts: impl IntoIterator<Item = Account>,
+        hooks: Vec<Hook>,
+        concurrent: usize,
+        timing: Timing,
+    ) -> Self {
+        let (intake, arrivals) = mpsc::channel(MAX_INTAKE);
+        Self(Arc::new(Inner {
+            store,
+            engine,
+            sender: Sender::new(outward),
+            accounts: accounts.into_iter().map(|account| (account.id.clone(), account)).collect(),
+            hooks,
+            timing,
+            intake,
+            arrivals: Mutex::new(Some(arrivals)),
+            wake: Notify::new(),
+            answering: Arc::new(Semaphore::new(concurrent.max(1))),
+            sending: Arc::new(Semaphore::new(MAX_SENDING)),
+            in_hand: Mutex::new(HashSet::new()),
+            paces: Mutex::new(HashMap::new()),
+        }))
+    }
+
+    /// The account of this name.
+    pub fn account(&self, id: &str) -> Option<&Account> {
+        self.0.accounts.get(id)
+    }
+
+    /// All accounts, by name.
+    pub fn accounts(&self) -> Vec<&Account> {
+        let mut accounts: Vec<_> = self.0.accounts.values().collect();
+        accounts.sort_by(|a, b| a.id.cmp(&b.id));
+        accounts
+    }
+
+    /// Takes messages in; when this returns they are on the disk. How many were new.
+    ///
+    /// # Errors
+    /// When the storage fails or too much waits for it: the platform must be told to send again.
+    pub async fn ingest(&self, account: &Account, messages: Vec<Inbound>) -> Result<usize, StoreError> {
+        let feedback: Vec<_> = messages.iter().filter_map(feedback_event).collect();
+        let push = Push { account: account.id.clone(), messages, cursor: None };
+        let (done, stored) = oneshot::channel();
+        self.0.intake.try_send((push, done)).map_err(|_| StoreError("too much waits".to_owned()))?;
+        let n_new = stored.await.map_err(|_| StoreError("the pipeline has stopped".to_owned()))??;
+        if n_new > 0 {
+            for (subject, data) in feedback {
+                self.announce("feedback.created", &format!("{}/{subject}", account.id), &data).await?;
+            }
+        }
+        Ok(n_new)
+    }
+
+    /// Tells the webhooks of the settings that something has happened; the same `subject` is told once.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn announce(&self, kind: &str, subject: &str, data: &Value) -> Result<(), StoreError> {
+        for delivery in self.0.told(kind, subject, data) {
+            self.0.blocking(move |store| store.add_delivery(&delivery)).await?;
+        }
+        self.0.wake.notify_one();
+        Ok(())
+    }
+
+    /// Sends what a person wrote into a conversation; false where the draft that it came from is not open any more.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn send_as_person(
+        &self,
+        account: &Account,
+        conversation: &str,
+        text: &str,
+        draft: Option<i64>,
+    ) -> Result<bool, StoreError> {
+        let standing = self.0.conversation(&account.id, conversation).await?;
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(|error| StoreError(error.to_string()))?;
+        let nonce: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut draft = draft;
+        for (idx, part) in
+            wording::parts(text, account.platform.max_bytes(), usize::MAX).into_iter().enumerate()
+        {
+            let delivery = Delivery {
+                id: 0,
+                account: account.id.clone(),
+                conversation: conversation.to_owned(),
+                idempotency: digest(&[&account.id, conversation, &nonce, &idx.to_string()]),
+                message_id: String::new(),
+                outbound: Outbound {
+                    by: By::Person,
+                    payload: Payload::Text(part),
+                    reply: standing.reply.clone().unwrap_or(Value::Null),
+                },
+                attempts: 0,
+                is_lost: false,
+                due_ms: now_ms(),
+            };
+            let from_draft = draft.take();
+            if !self.0.blocking(move |store| store.send_as_person(from_draft, &delivery)).await? {
+                return Ok(false);
+            }
+        }
+        self.0.wake.notify_one();
+        Ok(true)
+    }
+
+    /// Asks the platform whether it knows the account.
+    ///
+    /// # Errors
+    /// As [`Sender::test`].
+    pub async fn test(&self, account: &Account) -> Result<String, SendError> {
+        self.0.sender.test(account).await
+    }
+
+    /// The text of a smart robot's stream so far, and whether it is all. What is all counts as sent.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn stream(&self, account: &Account, message_id: &str) -> Result<(String, bool), StoreError> {
+        let (id, message) = (account.id.clone(), message_id.to_owned());
+        let text = self.0.blocking(move |store| {
+            let answers = store.answers(&id, &message)?;
+            if answers.is_empty() && store.is_waiting(&id, &message)? {
+                return Ok(None);
+            }
+            let mut text = String::new();
+            for answer in &answers {
+                let by_bot = answer.outbound.by == By::Bot;
+                if by_bot && (answer.is_lost || store.conversation(&id, &answer.conversation)?.has_person) {
+                    store.end_delivery(answer.id, Ended::Dropped, Some("a person has this conversation"))?;
+                    continue;
+                }
+                if let Payload::Text(part) = &answer.outbound.payload {
+                    text.push_str(if text.is_empty() { "" } else { "\n" });
+                    text.push_str(part);
+                }
+                store.end_delivery(answer.id, Ended::Sent, None)?;
+            }
+            Ok(Some(text))
+        });
+        Ok(match text.await? {
+            None => (wording::LOOKING.to_owned(), false),
+            // WeCom takes an empty text for one that clears the bubble.
+            Some(text) if text.is_empty() => (wording::TAKEN.to_owned(), true),
+            Some(text) => (text, true),
+        })
+    }
+
+    /// Looks at the queue at once, after something was changed in it from outside.
+    pub fn wake(&self) {
+        self.0.wake.notify_one();
+    }
+
+    /// Works until it is dropped. Only the first call does; a later one returns at once.
+    pub async fn run(&self) {
+        let arrivals = self.0.arrivals.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(arrivals) = arrivals else { return };
+        match self.0.blocking(<dyn Store>::resume).await {
+            Ok(0) => {}
+            Ok(n) => tracing::info!(n, "deliveries that were under way are sent again"),
+            Err(error) => tracing::error!(%error, "the queue cannot be resumed"),
+        }
+        tokio::join!(self.take_in(arrivals), self.dispatch(), self.prune());
+    }
+
+    async fn take_in(&self, mut arrivals: mpsc::Receiver<Intake>) {
+        let mut batch = Vec::new();
+        while arrivals.recv_many(&mut batch, MAX_BATCH).await > 0 {
+            let (pushes, waiting): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
+            let stored = self.0.blocking(move |store| store.push(&pushes)).await;
+            match stored {
+                Ok(counts) => {
+                    for (count, waiting) in counts.into_iter().zip(waiting) {
+                        let _ = waiting.send(Ok(count));
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(%error, "messages were not taken");
+                    for waiting in waiting {
+                        let _ = waiting.send(Err(error.clone()));
+                    }
+                }
+            }
+            self.0.wake.notify_one();
+        }
+    }
+
+    async fn dispatch(&self) {
+        loop {
+            let next_due = match self.0.clone().hand_out().await {
+                Ok(next_due) => next_due,
+                Err(error) => {
+                    tracing::error!(%error, "the queue cannot be read; trying again");
+                    Some(now_ms() + 1000)
+                }
+            };
+            let wait = next_due.map_or(10_000, |due| (due - now_ms()).clamp(5, 10_000));
+            tokio::select! {
+                () = self.0.wake.notified() => {}
+                () = tokio::time::sleep(Duration::from_millis(wait.unsigned_abs())) => {}
+            }
+        }
+    }
+
+    async fn prune(&self) {
+        let mut ticks = tokio::time::interval(PRUNE_EVERY);
+        loop {
+            ticks.tick().await;
+            let before = now_ms() - ms(KEPT);
+            if let Err(error) = self.0.blocking(move |store| store.prune(before)).await {
+                tracing::warn!(%error, "old messages were not cleared away");
+            }
+        }
+    }
+}
+
+fn feedback_event(inbound: &Inbound) -> Option<(String, Value)> {
+    let Content::Feedback { is_good, text } = &inbound.content else { return None };
+    let data = json!({"answer": inbound.conversation, "is_good": is_good, "text": text});
+    Some((inbound.message_id.clone(), data))
+}
+
+impl Inner {
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let store = Arc::clone(&self.store);
+        let done = tokio::task::spawn_blocking(move || work(&*store)).await;
+        done.map_err(|error| StoreError(error.to_string()))?
+    }
+
+    async fn conversation(&self, account: &str, conversation: &str) -> Result<Conversation, StoreError> {
+        let (account, conversation) = (account.to_owned(), conversation.to_owned());
+        self.blocking(move |store| store.conversation(&account, &conversation)).await
+    }
+
+    /// Starts all work that is due and has room; when the next is due.
+    async fn hand_out(self: Arc<Self>) -> Result<Option<i64>, StoreError> {
+        let now = now_ms();
+        if self.answering.available_permits() > 0 {
+            let n_in_hand = self.in_hand.lock().unwrap_or_else(PoisonError::into_inner).len();
+            let waiting =
+                self.blocking(move |store| store.waiting_messages(now, n_in_hand + LOOKED_AT)).await?;
+            for queued in waiting {
+                let Ok(place) = Arc::clone(&self.answering).try_acquire_owned() else { break };
+                if !self.in_hand.lock().unwrap_or_else(PoisonError::into_inner).insert(queued.id) {
+                    continue;
+                }
+                let inner = Arc::clone(&self);
+                tokio::spawn(async move {
+                    let id = queued.id;
+                    inner.work(queued).await;
+                    inner.in_hand.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+                    drop(place);
+                    inner.wake.notify_one();
+                });
+            }
+        }
+        if self.sending.available_permits() > 0 {
+            for delivery in self.blocking(move |store| store.waiting_deliveries(now, LOOKED_AT)).await? {
+                let Ok(place) = Arc::clone(&self.sending).try_acquire_owned() else { break };
+                let id = delivery.id;
+                if let Some(wait) = self.pace(&delivery) {
+                    let due = now + ms(wait);
+                    self.blocking(move |store| store.postpone_delivery(id, due, None)).await?;
+                    continue;
+                }
+                if !self.blocking(move |store| store.begin_delivery(id)).await? {
+                    continue;
+                }
+                let inner = Arc::clone(&self);
+                tokio::spawn(async move {
+                    inner.deliver(delivery).await;
+                    drop(place);
+                    inner.wake.notify_one();
+                });
+            }
+        }
+        // What is due but has no room is started when something ends, which wakes this loop.
+        self.blocking(move |store| store.next_due(now)).await
+    }
+
+    /// How long a delivery must wait to keep to the platform's rate; notes it as gone where it need not.
+    fn pace(&self, delivery: &Delivery) -> Option<Duration> {
+        const WINDOW: Duration = Duration::from_mins(1);
+        const MANY: usize = 10_000;
+        let account = self.accounts.get(&delivery.account)?;
+        let now = Instant::now();
+        let mut paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
+        if paces.len() > MANY {
+            paces.retain(|_, times| times.back().is_some_and(|last| now.duration_since(*last) < WINDOW));
+        }
+        let times = paces.entry((delivery.account.clone(), delivery.conversation.clone())).or_default();
+        while times.front().is_some_and(|first| now.duration_since(*first) >= WINDOW) {
+            times.pop_front();
+        }
+        if times.len() >= account.platform.per_minute() {
+            return times.front().map(|first| WINDOW.saturating_sub(now.duration_since(*first)));
+        }
+        times.push_back(now);
+        None
+    }
+
+    fn backoff(&self, attempts: u32, id: i64) -> Duration {
+        let doubled = self.timing.first_retry.saturating_mul(1 << attempts.min(16));
+        let wait = doubled.min(self.timing.longest_retry);
+        // Not all at the same moment.
+        wait.mul_f64(0.75 + (id.rem_euclid(50) as f64) / 100.0)
+    }
+
+    // Working on messages
+
+    async fn work(&self, queued: Queued) {
+        let id = queued.id;
+        let attempts = queued.attempts;
+        // It may have ended between being read and being taken in hand.
+        let (name, message) = (queued.account.clone(), queued.inbound.message_id.clone());
+        if matches!(self.blocking(move |store| store.is_waiting(&name, &message)).await, Ok(false)) {
+            return;
+        }
+        let Some(account) = self.accounts.get(&queued.account).cloned() else {
+            let event = Some(("no_account", json!({"message": queued.inbound.message_id})));
+            let settlement = Settlement { failed: true, event, ..Settlement::default() };
+            self.settle(id, settlement).await;
+            return;
+        };
+        let reason = match self.settlement(&account, &queued).await {
+            Ok(settlement) => return self.settle(id, settlement).await,
+            Err(reason) => reason,
+        };
+        if attempts + 1 >= self.timing.max_attempts {
+            tracing::warn!(account = account.id, reason, "a message could not be answered");
+            let settlement = self.give_up(&account, &queued, &reason).await;
+            return self.settle(id, settlement).await;
+        }
+        let due = now_ms() + ms(self.backoff(attempts, id));
+        if let Err(error) = self.blocking(move |store| store.postpone_message(id, due)).await {
+            tracing::error!(%error, "a message could not be put back");
+        }
+    }
+
+    async fn settle(&self, id: i64, settlement: Settlement) {
+        if let Err(error) = self.blocking(move |store| store.settle(id, &settlement)).await {
+            tracing::error!(%error, "the answer to a message could not be stored; it is worked on again");
+        }
+    }
+
+    /// What comes of a message that could not be answered however often it was tried: a colleague is told, a customer
+    /// gets a person.
+    async fn give_up(&self, account: &Account, queued: &Queued, reason: &str) -> Settlement {
+        let event = Some(("failed", json!({"message": queued.inbound.message_id, "reason": reason})));
+        let failed = Settlement { failed: true, event, ..Settlement::default() };
+        if !matches!(queued.inbound.content, Content::Text(_)) {
+            return failed;
+        }
+        if audience(account, queued) == Audience::Internal {
+            let said = Payload::Text(wording::CANNOT_ANSWER.to_owned());
+            let told = self.replies(account, queued, vec![said], By::Bot, None);
+            return Settlement { deliveries: told.deliveries, ..failed };
+        }
+        let Ok(standing) = self.conversation(&account.id, &queued.inbound.conversation).await else {
+            return failed;
+        };
+        let mode = if standing.has_person { Mode::Suggest } else { standing.mode.unwrap_or(account.mode) };
+        self.hand_over_or_draft(account, queued, mode, "engine_failed").await.unwrap_or(failed)
+    }
+
+    /// What comes of a message.
+    async fn settlement(&self, account: &Account, queued: &Queued) -> Result<Settlement, String> {
+        let inbound = &queued.inbound;
+        if let Content::Pull { token, open_kfid } = &inbound.content {
+            let is_stale = now_ms() - queued.received_ms > ms(PULL_TOKEN_LASTS);
+            return self.pull(account, open_kfid, if is_stale { "" } else { token }).await;
+        }
+        let standing =
+            self.conversation(&account.id, &inbound.conversation).await.map_err(|error| error.to_string())?;
+        let reader = audience(account, queued);
+        let mode = standing.mode.unwrap_or(account.mode);
+        let quiet = |why: &str| Settlement {
+            event: Some(("silent", json!({"message": inbound.message_id, "why": why}))),
+            ..Settlement::default()
+        };
+        if mode == Mode::Off {
+            return Ok(quiet("off"));
+        }
+        let written_ms = if inbound.sent_ms > 0 { inbound.sent_ms } else { queued.received_ms };
+        if now_ms() - written_ms > ms(self.timing.oldest) {
+            let draft = self.draft(account, queued, "expired", None).await?;
+            return Ok(Settlement { draft: Some(draft), ..quiet("too_old") });
+        }
+        let is_customer = reader == Audience::Customer;
+        let text = match &inbound.content {
+            Content::Text(text) => text.as_str(),
+            Content::WantsPerson | Content::Unreadable(_) if standing.has_person => {
+                return Ok(quiet("person"));
+            }
+            Content::WantsPerson => return self.hand_over_or_draft(account, queued, mode, "asked").await,
+            Content::Unreadable(_) if is_customer || mode == Mode::Suggest => {
+                return self.hand_over_or_draft(account, queued, mode, "unreadable").await;
+            }
+            Content::Unreadable(_) => {
+                let said = Payload::Text(wording::text_only(true).to_owned());
+                return Ok(self.replies(account, queued, vec![said], By::Bot, None));
+            }
+            _ => return Ok(quiet("nothing_to_do")),
+        };
+        let question =
+            Question { text: text.to_owned(), audience: reader, session_id: standing.session_id.clone() };
+        let finding = self.engine.answer(question).await.map_err(|error| error.to_string())?;
+        if standing.has_person || mode == Mode::Suggest {
+            let reason = if standing.has_person { "person" } else { "suggest" };
+            let draft = self.draft(account, queued, reason, Some(&finding)).await?;
+            let session_id = Some(finding.session_id).filter(|id| !id.is_empty());
+            return Ok(Settlement { draft: Some(draft), session_id, ..quiet(reason) });
+        }
+        if !is_customer {
+            let shown =
+                wording::for_colleague(&finding.text, &finding.sources, takes_markdown(account.platform));
+            return Ok(self.replies(account, queued, texts(account, &shown), By::Bot, Some(finding)));
+        }
+        self.to_customer(account, queued, text, finding).await
+    }
+
+    /// Hands over; where the bot must not write by itself it only leaves a draft.
+    async fn hand_over_or_draft(
+        &self,
+        account: &Account,
+        queued: &Queued,
+        mode: Mode,
+        reason: &'static str,
+    ) -> Result<Settlement, String> {
+        if mode == Mode::Auto {
+            let handed = self.hand_over(account, queued, reason, None).await;
+            return handed.map_err(|error| error.to_string());
+        }
+        let draft = self.draft(account, queued, reason, None).await?;
+        let event = Some(("silent", json!({"message": queued.inbound.message_id, "why": reason})));
+        Ok(Settlement { draft: Some(draft), event, ..Settlement::default() })
+    }
+
+    async fn to_customer(
+        &self,
+        account: &Account,
+        queued: &Queued,
+        text: &str,
+        finding: Finding,
+    ) -> Result<Settlement, String> {
+        let chinese = wording::is_chinese(text);
+        let label = account.ai_label.then(|| wording::label(chinese));
+        let reason = if wording::wants_person(text) {
+            Some("asked")
+        } else if let Some(reason) = wording::sensitive(text) {
+            Some(reason)
+        } else if finding.is_small_talk {
+            let shown = wording::for_customer(wording::greeting(chinese), &[], label);
+            return Ok(self.replies(account, queued, texts(account, &shown), By::Bot, Some(finding)));
+        } else if !finding.is_sure {
+            Some("unsure")
+        } else {
+            None
+        };
+        if let Some(reason) = reason {
+            let handed = self.hand_over(account, queued, reason, Some(&finding)).await;
+            return handed.map_err(|error| error.to_string());
+        }
+        let shown = wording::for_customer(&finding.text, &finding.sources, label);
+        if let Err(blocked) = gate::check(&shown, &finding.sources, &account.blocked_words) {
+            tracing::info!(account = account.id, %blocked, "an answer was held back");
+            let handed = self.hand_over(account, queued, "held_back", Some(&finding)).await;
+            return handed.map_err(|error| error.to_string());
+        }
+        let mut payloads = texts(account, &shown);
+        // A suggestion may name what its customer did not ask about; it passes the same gate.
+        let questions: Vec<String> = finding
+            .suggestions
+            .iter()
+            .filter(|question| gate::check(question, &finding.sources, &account.blocked_words).is_ok())
+            .take(3)
+            .cloned()
+            .collect();
+        if account.platform == Platform::WecomKf {
+            payloads.push(Payload::Menu(questions));
+        }
+        Ok(self.replies(account, queued, payloads, By::Bot, Some(finding)))
+    }
+
+    /// The settlement that sends these.
+    fn replies(
+        &self,
+        account: &Account,
+        queued: &Queued,
+        payloads: Vec<Payload>,
+        by: By,
+        finding: Option<Finding>,
+    ) -> Settlement {
+        let inbound = &queued.inbound;
+        let is_stream = account.platform == Platform::WecomRobot;
+        let due_ms = now_ms() + if is_stream { ms(self.timing.stream_wait) } else { 0 };
+        let deliveries = payloads.into_iter().enumerate().map(|(idx, payload)| Delivery {
+            id: 0,
+            account: account.id.clone(),
+            conversation: inbound.conversation.clone(),
+            idempotency: digest(&[&account.id, &inbound.message_id, &idx.to_string()]),
+            message_id: inbound.message_id.clone(),
+            outbound: Outbound { by, payload, reply: inbound.reply.clone() },
+            attempts: 0,
+            is_lost: false,
+            due_ms,
+        });
+        let sure = finding.as_ref().map(|finding| finding.is_sure);
+        Settlement {
+            deliveries: deliveries.collect(),
+            session_id: finding.map(|finding| finding.session_id).filter(|id| !id.is_empty()),
+            event: Some(("answered", json!({"message": inbound.message_id, "sure": sure}))),
+            ..Settlement::default()
+        }
+    }
+
+    /// Tells the customer that a person will answer, gives the conversation to one, and leaves a draft.
+    async fn hand_over(
+        &self,
+        account: &Account,
+        queued: &Queued,
+        reason: &str,
+        finding: Option<&Finding>,
+    ) -> Result<Settlement, StoreError> {
+        let draft = self.draft(account, queued, reason, finding).await.map_err(StoreError)?;
+        let chinese = !matches!(&queued.inbound.content, Content::Text(text) if !wording::is_chinese(text));
+        let label = account.ai_label.then(|| wording::label(chinese));
+        let notice = wording::for_customer(wording::hand_over_notice(chinese), &[], label);
+        let payloads = vec![
+            Payload::Text(notice),
+            Payload::HandOver {
+                reason: reason.to_owned(),
+                summary: draft.summary.clone(),
+                suggestion: draft.reply.clone(),
+            },
+        ];
+        let session = finding.map(|finding| finding.session_id.clone()).filter(|id| !id.is_empty());
+        let mut settlement = self.replies(account, queued, payloads, By::Notice, None);
+        let data = json!({
+            "account": account.id, "conversation": queued.inbound.conversation, "reason": reason,
+            "summary": draft.summary, "suggested_reply": draft.reply,
+        });
+        let subject = format!("{}/{}", account.id, queued.inbound.message_id);
+        settlement.deliveries.extend(self.told("handover.requested", &subject, &data));
+        settlement.draft = Some(draft);
+        settlement.session_id = session;
+        settlement.person = Some(true);
+        settlement.event =
+            Some(("hand_over", json!({"message": queued.inbound.message_id, "reason": reason})));
+        Ok(settlement)
+    }
+
+    fn told(&self, kind: &str, subject: &str, data: &Value) -> Vec<Delivery> {
+        self.hooks.iter().filter_map(|hook| hook.delivery(kind, subject, data, now_ms())).collect()
+    }
+
+    /// Where the conversation stands and what could be answered. The suggestion is what a customer may read.
+    async fn draft(
+        &self,
+        account: &Account,
+        queued: &Queued,
+        reason: &str,
+        finding: Option<&Finding>,
+    ) -> Result<Draft, String> {
+        let (id, conversation) = (account.id.clone(), queued.inbound.conversation.clone());
+        let recent = self.blocking(move |store| store.recent(&id, &conversation, SUMMARISED)).await;
+        let mut summary = format!(
+            "{} {}：{}；{}",
+            account.platform.name(),
+            account.id,
+            queued.inbound.sender,
+            reason_words(reason)
+        );
+        for inbound in recent.map_err(|error| error.to_string())? {
+            if let Content::Text(text) = &inbound.content {
+                let shown: String = text.chars().take(SUMMARISED_CHARS).collect();
+                summary.push_str(&format!("\n> {}", shown.replace('\n', " ")));
+            }
+        }
+        let question = match &queued.inbound.content {
+            Content::Text(text) => text.clone(),
+            Content::Unreadable(kind) => format!("[{kind}]"),
+            _ => String::new(),
+        };
+        let is_fit = |finding: &&Finding| {
+            finding.is_sure
+                && (audience(account, queued) == Audience::Internal
+                    || gate::check(&finding.text, &finding.sources, &account.blocked_words).is_ok())
+        };
+        let reply = finding
+            .filter(is_fit)
+            .map(|finding| wording::for_customer(&finding.text, &finding.sources, None));
+        Ok(Draft { reason: reason.to_owned(), question, summary, reply: reply.unwrap_or_default() })
+    }
+
+    async fn pull(&self, account: &Account, open_kfid: &str, token: &str) -> Result<Settlement, String> {
+        let place = format!("{}/{open_kfid}", account.id);
+        loop {
+            let key = place.clone();
+            let cursor =
+                self.blocking(move |store| store.cursor(&key)).await.map_err(|error| error.to_string())?;
+            let pulled = self.sender.pull(account, open_kfid, &cursor, token).await;
+            let mut pulled = pulled.map_err(|error| error.to_string())?;
+            if cursor.is_empty() {
+                // The first pull brings days that somebody else has answered.
+                let oldest = now_ms() - ms(self.timing.oldest);
+                pulled.messages.retain(|message| message.sent_ms >= oldest);
+            }
+            let n = pulled.messages.len();
+            let (id, key, notes) = (account.id.clone(), place.clone(), pulled.notes);
+            let pushes = [
+                Push { account: id.clone(), messages: pulled.messages, cursor: None },
+                Push { account: key, messages: Vec::new(), cursor: Some(pulled.cursor) },
+            ];
+            let stored = self.blocking(move |store| {
+                store.push(&pushes)?;
+                notes.iter().try_for_each(|(kind, details)| store.log(&id, None, kind, details))
+            });
+            stored.await.map_err(|error| error.to_string())?;
+            if !pulled.has_more {
+                return Ok(Settlement {
+                    event: Some(("pulled", json!({"messages": n}))),
+                    ..Settlement::default()
+                });
+            }
+        }
+    }
+
+    // Sending
+
+    async fn deliver(&self, delivery: Delivery) {
+        let id = delivery.id;
+        // It was begun since it was read.
+        let delivery = Delivery { attempts: delivery.attempts + 1, ..delivery };
+        let outcome = self.try_to_deliver(&delivery).await;
+        let stored = match outcome {
+            Ok(()) => self.blocking(move |store| store.end_delivery(id, Ended::Sent, None)).await.map(drop),
+            Err(SendError::Person(reason)) => {
+                let (account, conversation) = (delivery.account.clone(), delivery.conversation.clone());
+                self.blocking(move |store| {
+                    if reason != BOT_IS_SILENT {
+                        store.set_person(&account, &conversation, true)?;
+                    }
+                    store.end_delivery(id, Ended::Dropped, Some(&reason)).map(drop)
+                })
+                .await
+            }
+            Err(SendError::Later { after, reason }) if delivery.attempts < self.timing.max_attempts => {
+                let wait = after.unwrap_or_default().max(self.backoff(delivery.attempts - 1, id));
+                let due = now_ms() + ms(wait);
+                tracing::debug!(account = delivery.account, reason, "a delivery is tried again later");
+                self.blocking(move |store| store.postpone_delivery(id, due, Some(&reason))).await
+            }
+            Err(SendError::Later { reason, .. } | SendError::Refused(reason)) => {
+                tracing::warn!(account = delivery.account, reason, "a delivery has failed");
+                self.blocking(move |store| store.end_delivery(id, Ended::Failed, Some(&reason)).map(drop))
+                    .await
+            }
+        };
+        if let Err(error) = stored {
+            tracing::error!(%error, "how a delivery ended could not be stored");
+        }
+    }
+
+    async fn try_to_deliver(&self, delivery: &Delivery) -> Result<(), SendError> {
+        if let Some(hook) = delivery.account.strip_prefix("hook:") {
+            let hook = self.hooks.iter().find(|known| known.id == hook);
+            let hook =
+                hook.ok_or_else(|| SendError::Refused("this hook is not in the settings".to_owned()))?;
+            return self.sender.announce(hook, delivery).await;
+        }
+        let account = self.accounts.get(&delivery.account);
+        let account =
+            account.ok_or_else(|| SendError::Refused("this channel is not in the settings".to_owned()))?;
+        if delivery.outbound.by == By::Bot {
+            let standing = self.conversation(&delivery.account, &delivery.conversation).await;
+            let standing = standing.map_err(|error| SendError::later(error.to_string()))?;
+            if standing.has_person || standing.mode == Some(Mode::Off) {
+                return Err(SendError::Person(BOT_IS_SILENT.to_owned()));
+            }
+        }
+        self.sender.send(account, delivery).await
+    }
+}
+
+/// Who reads the answer: a message can narrow what the account says, never widen it.
+fn audience(account: &Account, queued: &Queued) -> Audience {
+    if queued.inbound.as_customer { Audience::Customer } else { account.audience }
+}
+
+fn texts(account: &Account, text: &str) -> Vec<Payload> {
+    let parts = wording::parts(text, account.platform.max_bytes(), MAX_PARTS);
+    parts.into_iter().map(Payload::Text).collect()
+}
+
+const BOT_IS_SILENT: &str = "a person has this conversation, or the bot was switched off";
+
+fn takes_markdown(platform: Platform) -> bool {
+    matches!(platform, Platform::WecomRobot | Platform::Dingtalk | Platform::Feishu | Platform::Webhook)
+}
+
+fn reason_words(reason: &str) -> &str {
+    match reason {
+        "asked" => "客户要求人工",
+        "unsure" => "知识库没有可靠依据",
+        "bargaining" => "客户在谈价格",
+        "complaint" => "客户投诉或提到法律、退款",
+        "held_back" => "回答未通过外发检查",
+        "unreadable" => "客户发来的不是文字",
+        "engine_failed" => "系统暂时无法回答",
+        "expired" => "消息过期未答",
+        "person" => "同事正在会话中",
+        "suggest" => "建议模式",
+        other => other,
+    }
+}
