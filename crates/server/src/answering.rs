@@ -15,6 +15,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tracing::Span;
 
+use crate::channels::announce_gap;
 use crate::error::ApiError;
 use crate::search::milliseconds;
 use crate::state::AppState;
@@ -33,6 +34,7 @@ pub(crate) struct Wording {
     state: AppState,
     assistant: Arc<Assistant>,
     prepared: Box<Prepared>,
+    question: String,
     started: Instant,
 }
 
@@ -55,6 +57,7 @@ impl Answering {
     ) -> Result<impl Future<Output = Result<Self, ApiError>> + Send, ApiError> {
         let (engine, _) = state.engine()?;
         let admission = state.workers().admit()?;
+        let question = request.message.clone();
         let assistant = engine.assistant;
         Ok(async move {
             let worker = Arc::clone(&assistant);
@@ -65,11 +68,13 @@ impl Answering {
             let (begun, started, took) = begun.await??;
             state.telemetry().engine(Operation::Chat, took);
             Ok(match begun {
-                Begun::Composed(reply) => Self::Composed(Box::new(finished(&state, *reply, took))),
+                Begun::Composed(reply) => Self::Composed(Box::new(finished(&state, *reply, &question, took))),
                 Begun::Recalled(given) => {
                     Self::Composed(Box::new(ChatReply::recalled(*given, milliseconds(took))))
                 }
-                Begun::Prepared(prepared) => Self::Wording(Wording { state, assistant, prepared, started }),
+                Begun::Prepared(prepared) => {
+                    Self::Wording(Wording { state, assistant, prepared, question, started })
+                }
             })
         })
     }
@@ -160,12 +165,12 @@ impl Wording {
         sender: UnboundedSender<Step>,
         wants_text: bool,
     ) -> JoinHandle<Result<ChatReply, ApiError>> {
-        let Self { state, assistant, prepared, started } = self;
+        let Self { state, assistant, prepared, question, started } = self;
         let span = Span::current();
         spawn_blocking(move || {
             span.in_scope(|| {
                 let reply = assistant.complete(*prepared, &mut Reader { sender, wants_text })?;
-                Ok(finished(&state, reply, started.elapsed()))
+                Ok(finished(&state, reply, &question, started.elapsed()))
             })
         })
     }
@@ -175,13 +180,14 @@ async fn joined(work: JoinHandle<Result<ChatReply, ApiError>>) -> Result<ChatRep
     work.await.unwrap_or_else(|failed| Err(ApiError::internal(&failed)))
 }
 
-/// The reply as it is sent, counted.
-fn finished(state: &AppState, reply: Reply, took: Duration) -> ChatReply {
+/// The reply as it is sent, counted, and announced where it shows a gap.
+fn finished(state: &AppState, reply: Reply, question: &str, took: Duration) -> ChatReply {
     if let Some(generation) = &reply.answer.generation {
         state.telemetry().generation(generation);
     }
     let reply = ChatReply::new(reply, milliseconds(took));
     state.telemetry().answer(&reply);
+    announce_gap(state, &reply, question);
     reply
 }
 

@@ -135,6 +135,15 @@ impl Fields {
         }
     }
 
+    /// `true` or `false`, if there is one.
+    pub fn optional_flag(&mut self, name: &str) -> Result<Option<bool>, ApiError> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(flag)),
+            Some(_) => Err(self.invalid(name, "must be true or false")),
+        }
+    }
+
     /// One of `choices` by its name, if there is one.
     pub fn choice<T: Copy>(&mut self, name: &str, choices: &[(&str, T)]) -> Result<Option<T>, ApiError> {
         self.take(name).map(|value| self.chosen(name, &value, choices)).transpose()
@@ -218,12 +227,18 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
                 "send the body as content-type: application/json",
             ));
         }
-        let body = tokio::time::timeout(BODY_TIMEOUT, read(request.into_body())).await;
-        let body = body.unwrap_or_else(|_| {
-            Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the body did not arrive in time"))
-        })?;
-        Self::parse(&body)
+        Self::parse(&read_body(request.into_body()).await?)
     }
+}
+
+/// The bytes of a body as they came.
+///
+/// # Errors
+/// When it is too long, takes too long, or breaks off.
+pub(crate) async fn read_body(body: Body) -> Result<Bytes, ApiError> {
+    tokio::time::timeout(BODY_TIMEOUT, read(body)).await.unwrap_or_else(|_| {
+        Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the body did not arrive in time"))
+    })
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

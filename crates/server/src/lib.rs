@@ -9,6 +9,7 @@
 mod access;
 mod answering;
 mod assets;
+mod channels;
 mod chat;
 mod conversations;
 mod customers;
@@ -38,7 +39,10 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::routing::{get, post};
+pub use channels::ChannelSettings;
+use channels::{manage, webhooks};
 use error::ApiError;
+pub use flightdeck_channels::{Account, AccountError, Hook};
 pub use printed::{chat_reply, personal_data, search_reply};
 pub use serve::serve;
 pub use state::{AppState, Limits};
@@ -65,6 +69,14 @@ pub fn router(state: AppState) -> Router {
         .route("/api/v1/feedback", get(feedback::list).post(feedback::give))
         .route("/api/v1/gaps", get(oversight::gaps))
         .route("/api/v1/audit", get(oversight::audit))
+        .route("/api/v1/channels", get(manage::channels))
+        .route("/api/v1/channels/{account}/test", post(manage::test))
+        .route("/api/v1/channels/{account}/events", get(manage::events))
+        .route("/api/v1/channels/{account}/deliveries", get(manage::deliveries))
+        .route("/api/v1/channels/{account}/deliveries/{id}/redeliver", post(manage::redeliver))
+        .route("/api/v1/channels/{account}/conversations", get(manage::conversations).post(manage::switch))
+        .route("/api/v1/channels/{account}/drafts", get(manage::drafts))
+        .route("/api/v1/channels/{account}/messages", post(manage::message))
         .route_layer(map_response(observe::never_stored))
         .route_layer(from_fn_with_state(state.clone(), access::authorize));
     let openai = Router::new()
@@ -78,6 +90,7 @@ pub fn router(state: AppState) -> Router {
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
         .route("/openapi.json", get(openapi::document))
+        .route("/webhooks/{platform}/{account}", get(webhooks::webhook).post(webhooks::webhook))
         .merge(assets::routes(state.widget_origins()))
         .merge(api)
         .merge(openai)

@@ -7,6 +7,7 @@ use axum::response::IntoResponse;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
+use crate::channels::{manage, webhooks};
 use crate::wire::{StreamDelta, StreamMeta};
 use crate::{
     chat, conversations, customers, documents, feedback, health, interactions, oversight, preview, search,
@@ -38,6 +39,17 @@ use crate::{
         feedback::give,
         oversight::gaps,
         oversight::audit,
+        manage::channels,
+        manage::test,
+        manage::events,
+        manage::deliveries,
+        manage::redeliver,
+        manage::conversations,
+        manage::switch,
+        manage::drafts,
+        manage::message,
+        webhooks::check,
+        webhooks::webhook,
         health::alive,
         health::ready,
         health::metrics,
@@ -51,6 +63,7 @@ use crate::{
         (name = "assistant", description = "Questions and answers"),
         (name = "knowledge", description = "What the answers stand on"),
         (name = "records", description = "Customers, conversations, feedback, gaps, the audit trail"),
+        (name = "channels", description = "Chat platforms"),
         (name = "health", description = "For those who run the server"),
         (name = "pages", description = "For people"),
     ),

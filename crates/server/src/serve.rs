@@ -34,7 +34,7 @@ pub async fn serve(
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
     });
-    let telemetry = state.clone();
+    let (telemetry, channels) = (state.clone(), state.clone());
     let service = router(state).into_make_service_with_connect_info::<SocketAddr>();
     let (stopping, told_to_stop) = oneshot::channel();
     let serving = axum::serve(listener, service).with_graceful_shutdown(async move {
@@ -42,6 +42,12 @@ pub async fn serve(
         // Nobody listens any more when the server has failed meanwhile.
         let _ = stopping.send(());
     });
+    let delivering = async {
+        if let Some(pipeline) = channels.pipeline() {
+            pipeline.run().await;
+        }
+        pending::<()>().await;
+    };
     let folding = async {
         let mut ticks = interval(FOLD_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -63,5 +69,6 @@ pub async fn serve(
             Ok(())
         }
         () = folding => unreachable!("it goes on for ever"),
+        () = delivering => unreachable!("it goes on for ever"),
     }
 }

@@ -1,13 +1,16 @@
 //! What all requests share.
 
 use std::num::NonZeroUsize;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use flightdeck_assistant::Assistant;
 use flightdeck_records::Records;
 use flightdeck_retrieval::{Index, Store, UpdateReport};
 
+use flightdeck_channels::{Guard, Outward, Pipeline, Timing};
+
+use crate::channels::{AssistantEngine, ChannelSettings, Queue, Rejections};
 use crate::error::ApiError;
 use crate::telemetry::Telemetry;
 use crate::turns::Turns;
@@ -46,6 +49,19 @@ struct Shared {
     turns: Turns,
     telemetry: Telemetry,
     widget_origins: Vec<String>,
+    pipeline: OnceLock<Pipeline>,
+    rejections: Rejections,
+}
+
+/// A state that does not keep itself alive, for what the state itself holds.
+#[derive(Clone)]
+pub(crate) struct WeakState(Weak<Shared>);
+
+impl WeakState {
+    /// The state, while it lives.
+    pub fn upgrade(&self) -> Option<AppState> {
+        self.0.upgrade().map(AppState)
+    }
 }
 
 /// What answers questions.
@@ -70,6 +86,8 @@ impl AppState {
             workers: Workers::new(limits.concurrent, limits.waiting, limits.timeout),
             turns: Turns::default(),
             telemetry: Telemetry::new(),
+            pipeline: OnceLock::new(),
+            rejections: Rejections::default(),
         }))
     }
 
@@ -92,6 +110,45 @@ impl AppState {
         let engine = self.0.engine.get().ok_or_else(ApiError::not_ready)?;
         let index = engine.store.current().ok_or_else(ApiError::not_ready)?;
         Ok((engine.clone(), index))
+    }
+
+    /// Connects these chat platforms and webhooks; [`crate::serve`] keeps their queue moving. Only the first call
+    /// counts.
+    ///
+    /// # Errors
+    /// Why no connection can be made at all: the machine's certificates cannot be read.
+    pub fn connect(&self, settings: ChannelSettings) -> Result<(), String> {
+        let engine = AssistantEngine(WeakState(Arc::downgrade(&self.0)));
+        self.connect_with(settings, Arc::new(engine), Timing::default())
+    }
+
+    pub(crate) fn connect_with(
+        &self,
+        settings: ChannelSettings,
+        engine: Arc<dyn flightdeck_channels::Engine>,
+        timing: Timing,
+    ) -> Result<(), String> {
+        let pipeline = Pipeline::new(
+            Arc::new(Queue(Arc::clone(&self.0.records))),
+            engine,
+            Outward::new(Guard::allowing(settings.private_hosts))?,
+            settings.accounts,
+            settings.hooks,
+            self.0.workers.cores(),
+            timing,
+        );
+        // A second call leaves the pipeline that runs.
+        let _ = self.0.pipeline.set(pipeline);
+        Ok(())
+    }
+
+    /// What works on the messages of chat platforms; `None` where none is connected.
+    pub(crate) fn pipeline(&self) -> Option<&Pipeline> {
+        self.0.pipeline.get()
+    }
+
+    pub(crate) fn rejections(&self) -> &Rejections {
+        &self.0.rejections
     }
 
     pub(crate) fn records(&self) -> &Arc<Records> {

@@ -674,6 +674,14 @@ async fn every_described_address_exists_and_every_reference_in_the_description_r
     let expected = [
         "/",
         "/api/v1/audit",
+        "/api/v1/channels",
+        "/api/v1/channels/{account}/conversations",
+        "/api/v1/channels/{account}/deliveries",
+        "/api/v1/channels/{account}/deliveries/{id}/redeliver",
+        "/api/v1/channels/{account}/drafts",
+        "/api/v1/channels/{account}/events",
+        "/api/v1/channels/{account}/messages",
+        "/api/v1/channels/{account}/test",
         "/api/v1/chat",
         "/api/v1/conversations",
         "/api/v1/conversations/{id}",
@@ -690,16 +698,18 @@ async fn every_described_address_exists_and_every_reference_in_the_description_r
         "/metrics",
         "/openapi.json",
         "/readyz",
+        "/webhooks/{platform}/{account}",
         "/widget",
         "/widget.js",
     ];
     assert_eq!(addresses, expected);
     for (path, operations) in paths {
         for method in operations.as_object().unwrap().keys() {
-            let request = request(&method.to_uppercase(), &path.replace("{id}", "x"), &[], Body::empty());
+            let address = path.replace("{id}", "x").replace("{account}", "x").replace("{platform}", "x");
+            let request = request(&method.to_uppercase(), &address, &[], Body::empty());
             let response = server.send(HERE, request).await;
             let status = response.status().as_u16();
-            // There may be no such customer, but there is such an address.
+            // There may be no such customer or channel, but there is such an address.
             let is_nowhere = status == 404 && body_text(response).await.contains("nothing at this address");
             assert!(!is_nowhere && status != 405, "{method} {path}: {status}");
         }

@@ -54,6 +54,11 @@ impl Workers {
         Ok(Admission { place, cores: Arc::clone(&self.cores), deadline: Instant::now() + self.timeout })
     }
 
+    /// Jobs that run at the same time.
+    pub fn cores(&self) -> usize {
+        self.n_cores
+    }
+
     /// Jobs that run now, and jobs that wait.
     pub fn load(&self) -> (usize, usize) {
         let n_running = self.n_cores - self.cores.available_permits();

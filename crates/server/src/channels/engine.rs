@@ -1,0 +1,80 @@
+//! The assistant as the channels' engine.
+
+use flightdeck_assistant::{Origin, RefusalReason, Request};
+use flightdeck_channels::gate::Source;
+use flightdeck_channels::{Audience, Engine, EngineError, Finding, Question};
+use flightdeck_corpus::Audience as Shown;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use serde_json::json;
+
+use crate::answering::Answering;
+use crate::error::ApiError;
+use crate::state::{AppState, WeakState};
+use crate::wire::ChatReply;
+
+/// Answers with the server's own assistant, within the bounds that all questions share.
+pub(crate) struct AssistantEngine(pub WeakState);
+
+impl Engine for AssistantEngine {
+    fn answer(&self, question: Question) -> BoxFuture<'static, Result<Finding, EngineError>> {
+        let state = self.0.upgrade();
+        async move {
+            let reply = reply(state.ok_or(EngineError::Busy)?, question).await;
+            // No index yet, no room, or too slow: all of that passes.
+            reply.map(finding).map_err(|error| match error.status.as_u16() {
+                503 => EngineError::Busy,
+                _ => EngineError::Failed,
+            })
+        }
+        .boxed()
+    }
+}
+
+async fn reply(state: AppState, question: Question) -> Result<ChatReply, ApiError> {
+    let request = Request {
+        message: question.text,
+        session_id: question.session_id,
+        customer_id: None,
+        customer: None,
+        audience: match question.audience {
+            Audience::Internal => Shown::Internal,
+            Audience::Customer => Shown::Customer,
+        },
+        day: jiff::Zoned::now().date(),
+        origin: Origin::default(),
+    };
+    Answering::begin(state, request)?.await?.reply().await
+}
+
+fn finding(reply: ChatReply) -> Finding {
+    let sources = reply.citations.into_iter().map(|citation| Source {
+        title: citation.document.title,
+        quote: citation.quote,
+        is_public: citation.document.audience == Shown::Customer,
+        link: citation.document.link,
+    });
+    Finding {
+        text: reply.answer,
+        sources: sources.collect(),
+        is_sure: !reply.refused,
+        is_small_talk: reply.refusal_reason == Some(RefusalReason::OutOfScope),
+        suggestions: reply.suggestions,
+        session_id: reply.session_id,
+    }
+}
+
+/// Tells the webhooks that a question found no answer.
+pub(crate) fn announce_gap(state: &AppState, reply: &ChatReply, question: &str) {
+    let Some(pipeline) = state.pipeline().cloned() else { return };
+    if reply.refusal_reason != Some(RefusalReason::NotInKnowledge) {
+        return;
+    }
+    let subject = reply.message_id.clone();
+    let data = json!({"question": question, "intent": reply.intent, "message_id": subject});
+    tokio::spawn(async move {
+        if let Err(error) = pipeline.announce("gap.created", &subject, &data).await {
+            tracing::error!(%error, "a gap was not announced");
+        }
+    });
+}
