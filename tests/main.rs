@@ -6,6 +6,7 @@
 
 mod access;
 mod browser;
+mod channels;
 mod commands;
 mod damage;
 mod generator;

@@ -5,6 +5,7 @@
 //! not be done.
 
 mod args;
+mod channels;
 mod commands;
 mod failure;
 mod language;

@@ -12,7 +12,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use flightdeck_models::{HttpSettings, LocalSettings, Prices, ProxySettings, Secret};
+use flightdeck_server::ChannelSettings;
 
+use crate::channels;
 use crate::failure::Failure;
 use crate::language::Language;
 use crate::locate;
@@ -25,7 +27,7 @@ const DEFAULT_DATA: &str = "data";
 const DEFAULT_MODEL: &str = "models/multilingual-e5-small";
 
 /// All keys; a dot is a table in the file and `_` in a variable's name.
-const KEYS: [&str; 35] = [
+const KEYS: [&str; 36] = [
     "knowledge",
     "data",
     "model",
@@ -61,6 +63,7 @@ const KEYS: [&str; 35] = [
     "generator.prompt_price",
     "generator.answer_price",
     "generator.concurrent",
+    "outward.private_hosts",
 ];
 
 /// All settings, valid.
@@ -90,6 +93,8 @@ pub struct Config {
     pub poll_seconds: u64,
     /// Whose pages may show the widget (`https://crm.example.com`); one line with spaces between in the settings.
     pub widget_origins: Vec<String>,
+    /// Chat platforms and webhooks; `[[channels]]` and `[[hooks]]` in the file.
+    pub channels: ChannelSettings,
     /// Reading and splitting.
     pub corpus: flightdeck_corpus::Settings,
     /// Fusion and vector search.
@@ -184,7 +189,7 @@ impl Config {
     /// A line that names the key, where its value came from, and what it should be.
     pub fn gather(flags: &Flags, around: &Surroundings<'_>) -> Result<Self, Failure> {
         let mut table: BTreeMap<&'static str, Value> = BTreeMap::new();
-        read_file(flags, around, &mut table)?;
+        let channels = read_file(flags, around, &mut table)?;
         read_variables(around, &mut table);
         let path_text = |path: &PathBuf| path.to_string_lossy().into_owned();
         for (key, name, text) in [
@@ -197,7 +202,10 @@ impl Config {
                 table.insert(key, Value { text, origin: Origin::Flag(name) });
             }
         }
-        validate(&Table(table), around)
+        let table = Table(table);
+        let hosts = table.0.get("outward.private_hosts").map(|value| value.text.as_str()).unwrap_or_default();
+        let private_hosts = hosts.split_whitespace().map(str::to_owned).collect();
+        Ok(Self { channels: ChannelSettings { private_hosts, ..channels }, ..validate(&table, around)? })
     }
 }
 
@@ -205,13 +213,15 @@ fn read_file(
     flags: &Flags,
     around: &Surroundings<'_>,
     table: &mut BTreeMap<&'static str, Value>,
-) -> Result<(), Failure> {
+) -> Result<ChannelSettings, Failure> {
     let named = flags.config.clone().or_else(|| around.variables.get("FLIGHTDECK_CONFIG").map(PathBuf::from));
     let must_exist = named.is_some();
     let path = around.current_dir.join(named.unwrap_or_else(|| DEFAULT_FILE.into()));
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !must_exist => return Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !must_exist => {
+            return Ok(ChannelSettings::default());
+        }
         Err(error) => {
             return Err(Failure::new(
                 format!("cannot read the settings {}: {error}; check --config", path.display()),
@@ -219,13 +229,14 @@ fn read_file(
             ));
         }
     };
-    let parsed: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+    let mut parsed: toml::Table = text.parse().map_err(|error: toml::de::Error| {
         let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
         Failure::new(
             format!("{} line {line}: {}; correct it", path.display(), error.message()),
             format!("{} 第 {line} 行有错：{}；请修正", path.display(), error.message()),
         )
     })?;
+    let channels = channels::take(&mut parsed, &path, around.variables)?;
     let mut flat = BTreeMap::new();
     flatten("", &parsed, &mut flat);
     let folder = path.parent().unwrap_or(around.current_dir);
@@ -245,7 +256,7 @@ fn read_file(
         let text = if is_path { folder.join(text).to_string_lossy().into_owned() } else { text };
         table.insert(key, Value { text, origin: Origin::File(path.clone()) });
     }
-    Ok(())
+    Ok(channels)
 }
 
 fn flatten(prefix: &str, table: &toml::Table, flat: &mut BTreeMap<String, toml::Value>) {
@@ -354,6 +365,7 @@ fn validate(table: &Table, around: &Surroundings<'_>) -> Result<Config, Failure>
             ("a whole number from 1 to 3600", " 1 到 3600 的整数"),
         )?,
         widget_origins: widget_origins(table)?,
+        channels: ChannelSettings::default(),
         corpus: flightdeck_corpus::Settings {
             max_chunk_tokens,
             min_chunk_tokens: table.get(

@@ -42,6 +42,9 @@ pub fn run(config: &Config) -> Result<Verdict, Failure> {
     let model = writer.as_ref().map(|writer| writer.model().to_owned());
     let assistant = Assistant::new(store.clone(), Some(records)).with_writer(writer);
     state.attach(store.clone(), Arc::new(assistant));
+    if !config.channels.is_empty() {
+        state.connect(config.channels.clone()).map_err(|error| cannot_connect(&error))?;
+    }
     greet(config, address, &store, model.as_deref());
     let listener = listener(config.language, state.clone());
     let poll = Duration::from_secs(config.poll_seconds);
@@ -84,6 +87,13 @@ fn cannot_run(error: &std::io::Error) -> Failure {
     Failure::new(
         format!("cannot start threads: {error}; check the limits of this machine"),
         format!("无法启动线程：{error}；请检查本机的资源限制"),
+    )
+}
+
+fn cannot_connect(error: &str) -> Failure {
+    Failure::new(
+        format!("cannot prepare connections to chat platforms: {error}; check this machine's certificates"),
+        format!("无法准备与聊天平台的连接：{error}；请检查本机的证书"),
     )
 }
 
