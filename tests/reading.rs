@@ -238,9 +238,9 @@ fn a_hostile_file_is_named_with_its_reason_and_everything_else_is_served() {
         write(knowledge.path(), &format!("manuals/{name}"), bytes);
     }
     let begun = Instant::now();
-    let report = run_on(knowledge.path(), data.path(), &["index", "--json"]).expect_status(1).json();
+    let report = run_on(knowledge.path(), data.path(), &["index", "--json"]).expect_status(0).json();
     // Eight seconds are what one file may take; here two can take that long.
-    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_mins(1), "{:?}", begun.elapsed());
     let problems = report["problems"].as_array().expect("a list");
     for (name, _, allowed) in &hostile {
         let path = format!("manuals/{name}");

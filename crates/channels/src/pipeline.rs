@@ -276,8 +276,10 @@ impl Pipeline {
     pub async fn stream(&self, account: &Account, message_id: &str) -> Result<(String, bool), StoreError> {
         let (id, message) = (account.id.clone(), message_id.to_owned());
         let text = self.0.blocking(move |store| {
+            // Asked in this order, an answer that comes between the two is seen and not taken for none.
+            let is_waiting = store.is_waiting(&id, &message)?;
             let answers = store.answers(&id, &message)?;
-            if answers.is_empty() && store.is_waiting(&id, &message)? {
+            if answers.is_empty() && is_waiting {
                 return Ok(None);
             }
             let mut text = String::new();

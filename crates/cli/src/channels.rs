@@ -4,7 +4,7 @@
 //! A field of the channel `kf-main` is also taken from `FLIGHTDECK_CHANNEL_KF_MAIN_` and its name, one of the hook
 //! `crm` from `FLIGHTDECK_HOOK_CRM_`; the variable wins.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use flightdeck_server::{Account, AccountError, ChannelSettings, Hook};
@@ -24,18 +24,10 @@ pub fn take(
 ) -> Result<ChannelSettings, Failure> {
     let mut settings = ChannelSettings::default();
     for fields in entries(file, "channels", path, "FLIGHTDECK_CHANNEL_", variables)? {
-        let account = Account::from_fields(fields).map_err(|error| wrong(path, &error))?;
-        if settings.accounts.iter().any(|known| known.id == account.id) {
-            return Err(twice(path, "channels", &account.id));
-        }
-        settings.accounts.push(account);
+        settings.accounts.push(Account::from_fields(fields).map_err(|error| wrong(path, &error))?);
     }
     for fields in entries(file, "hooks", path, "FLIGHTDECK_HOOK_", variables)? {
-        let hook = Hook::from_fields(fields).map_err(|error| wrong(path, &error))?;
-        if settings.hooks.iter().any(|known| known.id == hook.id) {
-            return Err(twice(path, "hooks", &hook.id));
-        }
-        settings.hooks.push(hook);
+        settings.hooks.push(Hook::from_fields(fields).map_err(|error| wrong(path, &error))?);
     }
     Ok(settings)
 }
@@ -58,6 +50,11 @@ fn entries(
         })?,
     };
     let mut entries: Vec<Fields> = tables.iter().map(fields).collect();
+    // Before anything else is asked of them: a variable could belong to either.
+    let mut known = BTreeSet::new();
+    if let Some(id) = entries.iter().filter_map(|fields| fields.get("id")).find(|id| !known.insert(*id)) {
+        return Err(twice(path, name, id));
+    }
     let ids: Vec<String> = entries.iter().map(variable_part).collect();
     for (variable, value) in variables {
         let Some(rest) = variable.strip_prefix(prefix) else { continue };

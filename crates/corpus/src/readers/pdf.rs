@@ -36,13 +36,14 @@ pub(crate) fn read(path: &str, bytes: &[u8], problems: &mut Vec<Problem>) -> Res
             if at_edge && running.contains_key(&key(block)) {
                 continue;
             }
-            if let (Block::Paragraph(paragraph), true, true) = (block, is_first, cut) {
-                if is_plain(paragraph) && flow.go_on(&words(paragraph), page.number) {
-                    is_new = false;
-                    is_first = false;
-                    cut = is_cut(block);
-                    continue;
-                }
+            if let (Block::Paragraph(paragraph), true, true) = (block, is_first, cut)
+                && is_plain(paragraph)
+                && flow.go_on(&words(paragraph), page.number)
+            {
+                is_new = false;
+                is_first = false;
+                cut = is_cut(block);
+                continue;
             }
             if is_new {
                 flow.page(page.number);
