@@ -8,16 +8,11 @@ use crate::document::{Chunk, Document, Kind};
 /// Title, kind and heading path of a chunk; for cases the customer's profile; the products it is about.
 /// Up to four lines without a line break at the end; a kind without a title would say nothing and is left out.
 pub fn context_header(document: &Document, chunk: &Chunk) -> String {
-    let mut header = match document.title.as_str() {
-        "" => String::new(),
-        title => format!("{title}（{}）", document.kind.chinese_name()),
-    };
-    let heading: Vec<&str> =
-        chunk.location.heading.iter().map(String::as_str).filter(|title| *title != document.title).collect();
-    if !heading.is_empty() {
-        new_line(&mut header);
-        header.push_str(&heading.join(" > "));
+    let mut lines = Vec::new();
+    if !document.title.is_empty() {
+        lines.push(format!("{}（{}）", document.title, document.kind.chinese_name()));
     }
+    lines.push(heading_below_title(document, chunk).collect::<Vec<_>>().join(" > "));
     let profile = &document.profile;
     let mut about: Vec<String> = Vec::new();
     let mut say = |label: &str, words: &str| {
@@ -32,15 +27,12 @@ pub fn context_header(document: &Document, chunk: &Chunk) -> String {
         say("地区", profile.region.as_deref().unwrap_or_default());
     }
     say("产品", &profile.product.join("、"));
-    if !about.is_empty() {
-        new_line(&mut header);
-        header.push_str(&about.join("；"));
-    }
-    header
+    lines.push(about.join("；"));
+    lines.retain(|line| !line.is_empty());
+    lines.join("\n")
 }
 
-fn new_line(text: &mut String) {
-    if !text.is_empty() {
-        text.push('\n');
-    }
+/// The heading path of a chunk without the document's own title, outermost first.
+pub fn heading_below_title<'a>(document: &'a Document, chunk: &'a Chunk) -> impl Iterator<Item = &'a str> {
+    chunk.location.heading.iter().map(String::as_str).filter(|title| *title != document.title)
 }

@@ -32,7 +32,7 @@ mod sentence;
 mod structure;
 mod worker;
 
-pub use context::context_header;
+pub use context::{context_header, heading_below_title};
 pub use corpus::{Corpus, CorpusError, SourceFile};
 pub use document::{Audience, Chunk, ChunkId, Document, DocumentId, Field, Kind, Location, Profile, Status};
 pub use extract::{Extracted, ExtractedSection, ExtractedTable, extract};

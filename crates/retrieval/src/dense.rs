@@ -48,15 +48,19 @@ impl Distance<f32> for UnitDot {
     }
 }
 
-/// The dot product, in a fixed order of addition: equal inputs give equal bits on every machine.
-pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
+/// The dot product with floats or bytes, in a fixed order of addition: equal inputs give equal bits on every machine.
+pub(crate) fn dot<T: Copy>(a: &[f32], b: &[T]) -> f32
+where
+    f32: From<T>,
+{
     const LANES: usize = 16;
     let mut sums = [0.0_f32; LANES];
     let (a_blocks, b_blocks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let tail: f32 = a_blocks.remainder().iter().zip(b_blocks.remainder()).map(|(x, y)| x * y).sum();
+    let tail: f32 =
+        a_blocks.remainder().iter().zip(b_blocks.remainder()).map(|(x, y)| x * f32::from(*y)).sum();
     for (x, y) in a_blocks.zip(b_blocks) {
         for lane in 0..LANES {
-            sums[lane] += x[lane] * y[lane];
+            sums[lane] += x[lane] * f32::from(y[lane]);
         }
     }
     sums.iter().sum::<f32>() + tail

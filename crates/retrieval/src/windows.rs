@@ -8,7 +8,9 @@
 
 use std::ops::Range;
 
-use flightdeck_corpus::{Chunk, Document, sentences};
+use flightdeck_corpus::{Chunk, Document, heading_below_title, sentences};
+
+use crate::dense::dot;
 
 /// Tokens of a window, unless one sentence is longer.
 const WINDOW_TOKENS: usize = 48;
@@ -24,11 +26,8 @@ pub(crate) fn window_texts(
     if windows.len() < 2 {
         return Vec::new();
     }
-    let mut header = document.title.clone();
-    for heading in chunk.location.heading.iter().filter(|heading| **heading != document.title) {
-        header.push_str(if header.is_empty() { "" } else { " > " });
-        header.push_str(heading);
-    }
+    let titles = [document.title.as_str()].into_iter().filter(|title| !title.is_empty());
+    let mut header = titles.chain(heading_below_title(document, chunk)).collect::<Vec<_>>().join(" > ");
     if let Some(table_header) = &chunk.table_header {
         header.push('\n');
         header.push_str(document.text[table_header.clone()].trim_end());
@@ -131,25 +130,6 @@ impl Windows {
         let bytes = bytes.iter().map(|byte| byte.cast_signed()).collect();
         Ok(Self { dimension, first, scales, bytes })
     }
-}
-
-/// In a fixed order of addition, as [`crate::dense::dot`].
-fn dot(question: &[f32], bytes: &[i8]) -> f32 {
-    const LANES: usize = 16;
-    let mut sums = [0.0_f32; LANES];
-    let (question_blocks, byte_blocks) = (question.chunks_exact(LANES), bytes.chunks_exact(LANES));
-    let tail: f32 = question_blocks
-        .remainder()
-        .iter()
-        .zip(byte_blocks.remainder())
-        .map(|(value, byte)| value * f32::from(*byte))
-        .sum();
-    for (values, bytes) in question_blocks.zip(byte_blocks) {
-        for lane in 0..LANES {
-            sums[lane] += values[lane] * f32::from(bytes[lane]);
-        }
-    }
-    sums.iter().sum::<f32>() + tail
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! term takes the largest of what the zones give: in the text the saturated frequency (0 to k1 + 1), in a label
 //! (a title, keywords) a fixed weight, because a label says a word once or is badly written. On the public sets where
 //! documents have titles this is worth 0.03 to 0.26 nDCG@10 over the sum of zones, and nothing is lost without titles
-//! (`docs/measurements.md`).
+//! (`docs/retrieval.md`).
 
 use std::sync::Arc;
 
@@ -86,7 +86,8 @@ impl Zones {
     /// Adds `boost` times what `term` is worth to the score of every chunk in which it stands.
     ///
     /// The worth is the inverse document frequency, counted over chunks that have the term in any zone, times the
-    /// largest of the zones' counts, each times its weight in `weights`. Returns what the term would add where it counts 1, found or not.
+    /// largest of the zones' counts, each times its weight in `weights`. Returns what the term would add where it
+    /// counts 1, found or not.
     pub fn add(&self, term: &str, boost: f32, weights: &[f32], scores: &mut [f32]) -> tantivy::Result<f32> {
         let mut cursors = self.cursors(term, weights)?;
         let mut counts: Vec<(u32, f32)> = Vec::new();
