@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::packed::archive;
 use crate::support::{
     flightdeck, folder, own_sample_data, repository, run, run_on, sample_data, sample_knowledge,
     small_knowledge, write,
@@ -110,6 +111,25 @@ fn a_customer_in_the_records_can_be_asked_about_and_an_unknown_one_is_named() {
     unknown.expect_one_line(&["c-999", "customers import"]);
 }
 
+/// The same workbook, its sheet ending in the middle of a row.
+fn cut_in_the_last_row(workbook: &str) -> Vec<u8> {
+    let mut zip = zip::ZipArchive::new(std::fs::File::open(workbook).unwrap()).unwrap();
+    let names: Vec<String> = zip.file_names().map(|name| name.unwrap().into_owned()).collect();
+    let mut entries = Vec::new();
+    for name in &names {
+        let mut content = Vec::new();
+        std::io::copy(&mut zip.by_name(name).unwrap(), &mut content).unwrap();
+        if name.ends_with("sheet1.xml") {
+            let text = String::from_utf8(content).unwrap();
+            content = text[..text.find("麦禾").unwrap()].as_bytes().to_vec();
+        }
+        entries.push((name.as_str(), content));
+    }
+    let entries: Vec<(&str, &[u8])> =
+        entries.iter().map(|(name, content)| (*name, content.as_slice())).collect();
+    archive(&entries)
+}
+
 #[test]
 fn a_workbook_of_customers_is_imported_and_one_of_them_exported_and_erased() {
     let data = folder();
@@ -132,6 +152,10 @@ fn a_workbook_of_customers_is_imported_and_one_of_them_exported_and_erased() {
     let no_workbook = data.path().join("broken.xlsx");
     std::fs::write(&no_workbook, "not a workbook").unwrap();
     run(&["customers", "import", no_workbook.to_str().unwrap()]).expect_one_line(&["broken.xlsx"]);
+    let cut_workbook = data.path().join("cut.xlsx");
+    std::fs::write(&cut_workbook, cut_in_the_last_row(workbook)).unwrap();
+    run(&["customers", "import", cut_workbook.to_str().unwrap()]).expect_one_line(&["cut.xlsx"]);
+    run(&["customers", "export", "c-201"]).expect_one_line(&["c-201"]);
 
     let trail = run(&["audit", "--json", "--limit", "2"]).expect_status(0).json();
     assert_eq!(

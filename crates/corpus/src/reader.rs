@@ -19,7 +19,7 @@ use crate::folder::{Entry, Role, role, scan, sidecar_target, unreadable};
 use crate::meta::{Layer, Meta, Place};
 use crate::node::{Value, parse_yaml};
 use crate::problem::Problem;
-use crate::readers::{Content, Format, Transcript, read};
+use crate::readers::{Content, Format, Transcript, crashed, read};
 use crate::{CountTokens, Settings, Worker};
 
 /// Reads a knowledge folder again and again, keeping what has not changed.
@@ -117,16 +117,8 @@ impl Reader {
         tracing::debug!(path, "reading");
         let settings = &self.settings;
         let reading = AssertUnwindSafe(|| read_file(folder, path, format, settings, count));
-        let result = catch_unwind(reading).unwrap_or_else(|_| FileResult {
-            problems: vec![Problem::error(
-                path,
-                None,
-                "crashed",
-                "the file makes its parser fail; it is left out",
-                "解析该文件时程序出错，未收录",
-            )],
-            ..FileResult::default()
-        });
+        let result = catch_unwind(reading)
+            .unwrap_or_else(|_| FileResult { problems: vec![crashed(path)], ..FileResult::default() });
         let result = Arc::new(result);
         self.kept.insert(path.to_owned(), Kept { stamp, result: Arc::clone(&result) });
         result
@@ -208,7 +200,7 @@ impl<'e> Folder<'e> {
         }
         also(&format!("{path}.yaml"));
         also(&format!("{path}.yml"));
-        if matches!(format, Format::Csv | Format::Xlsx | Format::Json | Format::Jsonl | Format::Yaml) {
+        if format.has_rows() {
             for transcript in self.transcripts(parent(path)) {
                 also(transcript);
                 also(&format!("{transcript}.yaml"));

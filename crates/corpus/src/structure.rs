@@ -178,12 +178,12 @@ fn paragraph_end(lines: &[Line<'_>], at: usize, stops: impl Fn(&str) -> bool) ->
         .unwrap_or(lines.len())
 }
 
-fn fence(line: &str) -> Option<&'static str> {
+pub(crate) fn fence(line: &str) -> Option<&'static str> {
     ["```", "~~~"].into_iter().find(|fence| line.trim_start().starts_with(fence))
 }
 
 /// `# 标题`; with two marks or more also `##标题`, which Markdown refuses and people write.
-fn atx_heading(line: &str) -> Option<(u8, String)> {
+pub(crate) fn atx_heading(line: &str) -> Option<(u8, String)> {
     if line.len() - line.trim_start_matches(' ').len() > 3 {
         return None;
     }

@@ -75,7 +75,12 @@ enum Failure {
     Start(io::Error),
     TimedOut,
     OutputTooLong(u64),
-    Ended { status: Option<ExitStatus>, complaint: String },
+    /// The child ended by itself, after it had read this many other files.
+    Ended {
+        status: Option<ExitStatus>,
+        complaint: String,
+        n_files: u32,
+    },
     Nonsense(String),
 }
 
@@ -104,7 +109,12 @@ impl Worker {
 
     /// Reads a file's bytes; `path` is only for the problems.
     pub(crate) fn read(&self, path: &str, format: Format, bytes: &[u8]) -> Result<Parsed, Problem> {
-        match self.ask(format, bytes) {
+        let mut answer = self.ask(format, bytes);
+        // A child that has read other files may fail of what they left behind; the next one has read none.
+        if matches!(answer, Err(Failure::Ended { n_files: 1.., .. })) {
+            answer = self.ask(format, bytes);
+        }
+        match answer {
             Ok(parsed) => parsed.map_err(|problem| problem.at(path)).map(|parsed| parsed.at(path)),
             Err(failure) => Err(self.problem(path, &failure)),
         }
@@ -152,7 +162,7 @@ impl Worker {
             Ok((_, Err(_))) => {
                 let status = child.wait().ok();
                 let complaint = settled(&complaint);
-                return Err(Failure::Ended { status, complaint });
+                return Err(Failure::Ended { status, complaint, n_files });
             }
             Err(_) => Failure::TimedOut,
         };
@@ -216,7 +226,7 @@ impl Worker {
                     format!("读取该文件需要超过 {megabytes} MB 内存，未收录"),
                 )
             }
-            Failure::Ended { status, complaint } => {
+            Failure::Ended { status, complaint, .. } => {
                 tracing::debug!(path, ?status, complaint, "a reading process ended");
                 let how = status.map_or_else(String::new, |status| format!(" ({status})"));
                 (
@@ -341,9 +351,12 @@ fn watch(watched: Arc<Watched>) {
     });
 }
 
-/// Counts what is written to, not address space: allocators reserve far more of that than they use.
+/// Linux counts private memory that may be written to, touched or not; what allocators only reserve is left out. Whoever
+/// started the program may have set less already, which then holds.
 #[cfg(unix)]
 fn limit_memory(bytes: u64) -> io::Result<()> {
+    let (_, most) = rlimit::getrlimit(rlimit::Resource::DATA)?;
+    let bytes = bytes.min(most);
     rlimit::setrlimit(rlimit::Resource::DATA, bytes, bytes)?;
     // A dump of a crashed parser's memory helps nobody here.
     rlimit::setrlimit(rlimit::Resource::CORE, 0, 0)

@@ -45,11 +45,13 @@ fn read(config: &Config, file: &Path, name: &str) -> Result<Vec<Customer>, Failu
         return parse_customers(name, &bytes).map_err(wrong);
     }
     let workbook = flightdeck_corpus::extract(file, Some(&worker(config)))?;
-    // A workbook that was read may still have errors as knowledge, which it is not.
-    let is_error = |problem: &&Problem| problem.severity == Severity::Error;
-    if workbook.tables.is_empty()
-        && let Some(problem) = workbook.warnings.iter().find(is_error)
-    {
+    // A workbook that was read may still have errors as knowledge, which it is not. One that was read in part would
+    // be imported in part.
+    let keeps_out = |problem: &&Problem| {
+        let is_cut = matches!(problem.code.as_str(), "unreadable" | "incomplete");
+        problem.severity == Severity::Error && (workbook.tables.is_empty() || is_cut)
+    };
+    if let Some(problem) = workbook.warnings.iter().find(keeps_out) {
         return Err(Failure::new(
             format!("{name}: {}; save it anew and import it again", problem.message),
             format!("{name}：{}；请重新保存后再导入", problem.message_zh),

@@ -8,6 +8,8 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use crate::structure::{atx_heading, fence};
+
 /// Most columns of a table: a sheet's or a grid's claim beyond it is not believed.
 const MAX_COLUMNS: usize = 256;
 
@@ -372,7 +374,7 @@ pub(crate) fn one_line(text: &str) -> String {
 
 fn looks_like_markup(line: &str) -> bool {
     let is_rule = line.len() >= 3 && (line.bytes().all(|b| b == b'-') || line.bytes().all(|b| b == b'='));
-    line.starts_with('#') || line.starts_with("```") || line.starts_with("~~~") || is_rule
+    is_rule || atx_heading(line).is_some() || fence(line).is_some()
 }
 
 fn is_word(c: char) -> bool {
@@ -415,10 +417,13 @@ mod tests {
     #[test]
     fn words_that_look_like_markup_stay_words() {
         let mut writer = FlowWriter::new();
-        writer.paragraph("# 不是标题\n---\n```");
+        writer.paragraph("# 不是标题\n---\n```\n#1 号机");
         writer.heading(2, "是\n标题");
         writer.item(1, "-", "甲\n乙");
-        assert_eq!(writer.finish().text, "\\# 不是标题\n\\---\n\\```\n\n## 是 标题\n\n  - 甲\n    乙\n");
+        assert_eq!(
+            writer.finish().text,
+            "\\# 不是标题\n\\---\n\\```\n#1 号机\n\n## 是 标题\n\n  - 甲\n    乙\n"
+        );
     }
 
     #[test]

@@ -102,6 +102,11 @@ impl Format {
         }
     }
 
+    /// Whether it holds rows or records, of which each may be a video with a transcript of its own.
+    pub(crate) fn has_rows(self) -> bool {
+        matches!(self, Self::Csv | Self::Xlsx | Self::Xls | Self::Json | Self::Jsonl | Self::Yaml)
+    }
+
     /// Whether it is a transcript, which may belong to a video row of another file.
     pub(crate) fn is_transcript(self) -> bool {
         matches!(self, Self::Srt | Self::Vtt)
@@ -158,17 +163,10 @@ pub(crate) fn read(
     if bytes.is_empty() {
         return Err(empty(path));
     }
-    if format == Format::Ppt {
-        return Err(old_slides(path));
-    }
     let apart = |bytes: &[u8]| match worker {
         Some(worker) => worker.read(path, format, bytes),
         None => parse(path, format, bytes),
     };
-    if matches!(format, Format::Pdf | Format::Docx | Format::Pptx | Format::Xlsx | Format::Xls | Format::Doc)
-    {
-        return Ok(Source::of(apart(bytes)?, None, None));
-    }
     let mut problems = Vec::new();
     let mut encoding = None;
     let mut text = || -> Result<String, Problem> {
@@ -214,15 +212,10 @@ pub(crate) fn read(
             problems.append(&mut source.problems);
             return Ok(Source { problems, ..source });
         }
-        Format::Pdf
-        | Format::Docx
-        | Format::Pptx
-        | Format::Xlsx
-        | Format::Xls
-        | Format::Doc
-        | Format::Ppt => {
-            unreachable!("read apart, above")
+        Format::Pdf | Format::Docx | Format::Pptx | Format::Xlsx | Format::Xls | Format::Doc => {
+            return Ok(Source::of(apart(bytes)?, None, None));
         }
+        Format::Ppt => return Err(old_slides(path)),
     };
     Ok(Source { encoding, content, problems })
 }
@@ -350,4 +343,19 @@ pub(crate) fn broken(path: &str, line: Option<u32>, what: &str, detail: &str) ->
         format!("not valid {what}: {detail}"),
         format!("不是有效的 {what}：{detail}"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_may_have_transcripts_whatever_program_wrote_them() {
+        for name in ["a.csv", "a.tsv", "a.xlsx", "a.xlsm", "a.xls", "a.et", "a.json", "a.jsonl", "a.yaml"] {
+            assert!(Format::of(name).is_some_and(Format::has_rows), "{name}");
+        }
+        for name in ["a.md", "a.docx", "a.pdf", "a.srt"] {
+            assert!(!Format::of(name).is_some_and(Format::has_rows), "{name}");
+        }
+    }
 }

@@ -32,7 +32,6 @@ pub(crate) fn open(
 ) -> Result<Document, Problem> {
     let is_compound = bytes.starts_with(b"\xD0\xCF\x11\xE0");
     let is_archive = bytes.starts_with(b"PK");
-    let is_legacy = matches!(format, DocumentFormat::Doc | DocumentFormat::Xls);
     if is_compound && contains_utf16(bytes, "EncryptedPackage") {
         return Err(encrypted(path));
     }
@@ -42,7 +41,8 @@ pub(crate) fn open(
         DocumentFormat::Doc if is_archive => DocumentFormat::Docx,
         other => other,
     };
-    if !is_archive && !(is_compound && (is_legacy || format == DocumentFormat::Doc)) {
+    let is_legacy = matches!(format, DocumentFormat::Doc | DocumentFormat::Xls);
+    if !(if is_legacy { is_compound } else { is_archive }) {
         return Err(broken(path, None, what, "the content is of another format"));
     }
     if is_archive {

@@ -4,7 +4,7 @@
 //! page's end cuts is one paragraph; radicals that browsers print in place of ideographs are put back. A page
 //! that is a picture has no text, and that is said.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use unicode_normalization::UnicodeNormalization;
 use unpdf::{Block, Document, Error, InlineContent, Page, Paragraph, ParseOptions};
@@ -30,28 +30,23 @@ pub(crate) fn read(path: &str, bytes: &[u8], problems: &mut Vec<Problem>) -> Res
     for page in &document.pages {
         let mut is_first = true;
         let n_blocks = page.elements.len();
-        let mut is_new = true;
         for (idx, block) in page.elements.iter().enumerate() {
             let at_edge = idx < 2 || idx + 2 >= n_blocks;
-            if at_edge && running.contains_key(&key(block)) {
+            if at_edge && running.contains(&key(block)) {
                 continue;
             }
-            if let (Block::Paragraph(paragraph), true, true) = (block, is_first, cut)
-                && is_plain(paragraph)
-                && flow.go_on(&words(paragraph), page.number)
-            {
-                is_new = false;
-                is_first = false;
-                cut = is_cut(block);
-                continue;
-            }
-            if is_new {
-                flow.page(page.number);
-                is_new = false;
+            let goes_on = is_first
+                && cut
+                && matches!(block, Block::Paragraph(paragraph)
+                    if is_plain(paragraph) && flow.go_on(&words(paragraph), page.number));
+            if !goes_on {
+                if is_first {
+                    flow.page(page.number);
+                }
+                write(&mut flow, block);
             }
             is_first = false;
             cut = is_cut(block);
-            write(&mut flow, block);
         }
     }
     let flow = flow.finish();
@@ -136,7 +131,7 @@ fn key(block: &Block) -> String {
 }
 
 /// The lines at the edges of pages that come back on most of them.
-fn running_lines(document: &Document) -> HashMap<String, usize> {
+fn running_lines(document: &Document) -> HashSet<String> {
     let mut seen: HashMap<String, usize> = HashMap::new();
     for page in &document.pages {
         let n_blocks = page.elements.len();
@@ -149,8 +144,8 @@ fn running_lines(document: &Document) -> HashMap<String, usize> {
             *seen.entry(key).or_default() += 1;
         }
     }
-    seen.retain(|_, n| *n >= RUNNING_PAGES && *n * 2 > document.pages.len());
-    seen
+    let is_running = |n: &usize| *n >= RUNNING_PAGES && *n * 2 > document.pages.len();
+    seen.into_iter().filter(|(_, n)| is_running(n)).map(|(key, _)| key).collect()
 }
 
 /// Says what is missing: pages without text, text that no font explains, pages that could not be reached.
