@@ -29,6 +29,8 @@ const UNITS: &[(&str, &str)] = &[
     ("平方米", "m2"),
     ("平米", "m2"),
     ("立方米", "m3"),
+    ("m2", "m2"),
+    ("m3", "m3"),
     ("公里", "km"),
     ("毫升", "ml"),
     ("升", "l"),
@@ -40,7 +42,7 @@ const UNITS: &[(&str, &str)] = &[
     ("赫兹", "hz"),
     ("摄氏度", "°c"),
     ("度", "°"),
-    ("℃", "°c"),
+    ("°c", "°c"),
     ("亿元", "亿"),
     ("亿", "亿"),
     ("万元", "万"),
@@ -106,7 +108,6 @@ const UNITS: &[(&str, &str)] = &[
     ("张", "张"),
     ("个", "个"),
     ("percent", "%"),
-    ("％", "%"),
     ("%", "%"),
 ];
 
@@ -273,8 +274,8 @@ fn simple_unit(text: &str) -> Option<(&str, usize)> {
         return Some(longest);
     }
     // Any short run of letters behind a number is its unit: kW, mm, MPa, rpm.
-    let length = text.bytes().take_while(|b| b.is_ascii_alphabetic() || *b == b'\xc2').count();
-    let run = text.get(..length)?;
+    let length = text.bytes().take_while(u8::is_ascii_alphabetic).count();
+    let run = &text[..length];
     let is_word = text[length..].starts_with(|c: char| c.is_ascii_digit() || c == '-');
     let is_unit = (1..=5).contains(&length) && !is_word && !matches!(run, "and" | "or" | "to" | "of" | "in");
     is_unit.then_some((run, length))
@@ -317,7 +318,11 @@ pub(crate) fn codes(text: &str) -> Vec<(String, usize)> {
     while at < folded.len() {
         match code_length(&folded[at..]) {
             Some(length) => {
-                found.push((folded[at..at + length].replace('-', ""), at));
+                let code = folded[at..at + length].replace('-', "");
+                // m² and m³, folded.
+                if !UNITS.iter().any(|(spelling, _)| *spelling == code) {
+                    found.push((code, at));
+                }
                 at += length;
             }
             None => at += word_length(&folded[at..]),
@@ -326,21 +331,23 @@ pub(crate) fn codes(text: &str) -> Vec<(String, usize)> {
     found
 }
 
-/// Web and mail addresses in `text`, as they are written, also those without a scheme: `example.com/a`.
+/// Web and mail addresses in `text`, folded or not, as they are written, also those without a scheme:
+/// `example.com/a`.
 pub(crate) fn addresses(text: &str) -> Vec<&str> {
-    text.split(|c: char| c.is_whitespace() || is_han(c) || "()（）<>「」“”\"，。；：、！？[]".contains(c))
-        .map(|word| word.trim_end_matches(['.', ',', ';', ':', '!', '?', '*']))
+    const BETWEEN: &str = "()（）<>《》【】「」“”\"'，。；：、！？,;!|[]";
+    text.split(|c: char| c.is_whitespace() || is_han(c) || BETWEEN.contains(c))
+        .map(|word| word.trim_matches(['.', ':', '?', '*']))
         .filter(|word| {
             let is_mail =
                 word.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.'));
-            word.contains("://") || is_mail || starts_with_host(word)
+            let mut names = word.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '.')));
+            word.contains("://") || is_mail || names.any(is_host)
         })
         .collect()
 }
 
-/// Whether `word` begins with a name as hosts have them: labels with points between, the last one of letters.
-fn starts_with_host(word: &str) -> bool {
-    let host = word.trim_start_matches('*').split(['/', ':', '?', '#']).next().unwrap_or_default();
+/// Whether `host` is a name as hosts have them: labels with points between, the last one of letters.
+fn is_host(host: &str) -> bool {
     let labels: Vec<&str> = host.split('.').collect();
     let is_label =
         |label: &&str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
@@ -483,6 +490,7 @@ mod tests {
             ("百分之五的误差，5% 的误差", &["5%", "5%"]),
             ("交期 30-45 天", &["30…", "45天…"]),
             ("2026 年 11 月 3 日", &["2026年", "11月", "3日"]),
+            ("25 ℃，占地 50 m²，5％", &["25°c", "50m2", "5%"]),
         ] {
             assert_eq!(said(text), expected, "{text}");
         }
@@ -496,6 +504,7 @@ mod tests {
         }
         let names: Vec<String> = codes("LB-300S 和 lb500r，IP65").into_iter().map(|(code, _)| code).collect();
         assert_eq!(names, ["lb300s", "lb500r", "ip65"]);
+        assert!(codes("占地 50 m²，容积 2m³").is_empty());
     }
 
     #[test]
@@ -507,6 +516,16 @@ mod tests {
             ["evil.example/q?a=1", "Evil.COM"]
         );
         assert!(addresses("价格 @ 3.5 万，功率 5.5kW，v1.2，e.g. 快换，IP65。").is_empty());
+        for (text, address) in [
+            ("保修 24 个月，evil.com", "evil.com"),
+            ("详见：evil.example/q", "evil.example/q"),
+            ("链接：https://v.example.com/lb", "https://v.example.com/lb"),
+            ("邮箱：sales@example.com！", "sales@example.com"),
+            ("《evil.com》", "evil.com"),
+        ] {
+            assert_eq!(addresses(text), [address]);
+            assert_eq!(addresses(&fold_text(text)), [address], "folded: {text}");
+        }
     }
 
     #[test]

@@ -196,7 +196,8 @@ impl Writer {
         {
             tracing::warn!(model = generation.model, %error, "the model did not answer");
         }
-        if fallback == Some(Fallback::Interrupted) {
+        // Also for who left: their page asks again when it is back, and is given what was recorded.
+        if is_open && fallback.is_some() {
             editor.append_composed(&composed, material.question.language);
         }
         let draft = editor.draft;
@@ -400,8 +401,9 @@ impl<'a> Editor<'a> {
     /// The model has ended; what is left is a sentence if it is a whole one.
     fn end(&mut self, finish: Finish) {
         let rest = std::mem::take(&mut self.unread);
+        // Whether a sentence ends here shows when something else follows.
         let is_whole =
-            finish == Finish::Complete || next_sentence(&format!("{rest}\n\n")) == Some(rest.len());
+            finish == Finish::Complete || next_sentence(&format!("{rest} 甲")) == Some(rest.len() + 1);
         if is_whole {
             self.read(&rest);
         }

@@ -350,13 +350,21 @@ impl Word {
         if synonym {
             return 0.8;
         }
-        match bigrams(&self.text) {
-            Some(pairs) if !pairs.is_empty() => {
-                let found = pairs.iter().filter(|pair| terms.contains(*pair)).count();
-                0.9 * found as f32 / pairs.len() as f32
-            }
-            _ => 0.0,
+        share_in(&self.text, terms)
+    }
+}
+
+/// 1 for a word that stands among the terms, else less for some of its pairs of characters, 0 for nothing.
+pub(crate) fn share_in(word: &str, terms: &HashSet<String>) -> f32 {
+    if terms.contains(word) {
+        return 1.0;
+    }
+    match bigrams(word) {
+        Some(pairs) if !pairs.is_empty() => {
+            let found = pairs.iter().filter(|pair| terms.contains(*pair)).count();
+            0.9 * found as f32 / pairs.len() as f32
         }
+        _ => 0.0,
     }
 }
 

@@ -1,5 +1,7 @@
 //! The sentences of a model's text while it is still coming, their citation marks, and the marks of Markdown lines.
 
+use crate::units::{self, Form};
+
 /// Longest label before a colon, in characters.
 const LABEL_CHARS: usize = 24;
 
@@ -63,18 +65,13 @@ fn trail(text: &str, from: usize) -> Option<usize> {
 /// The list mark at the start of a line, in one form, and the rest. Heading and quotation marks are dropped.
 pub(crate) fn list_mark(line: &str) -> (&str, &str) {
     let line = line.trim_start().trim_start_matches(['#', '>']).trim_start();
-    for mark in ["- ", "* ", "• ", "· "] {
-        if let Some(rest) = line.strip_prefix(mark) {
-            return ("- ", rest.trim_start());
-        }
+    let (length, form) = units::list_mark(line);
+    let (mark, rest) = line.split_at(length);
+    match form {
+        Form::ListItem if mark.starts_with(|c: char| c.is_ascii_digit()) => (mark, rest.trim_start()),
+        Form::ListItem => ("- ", rest.trim_start()),
+        _ => ("", line),
     }
-    let n_digits = line.bytes().take_while(u8::is_ascii_digit).count();
-    if (1..=2).contains(&n_digits)
-        && let Some(rest) = line[n_digits..].strip_prefix(". ")
-    {
-        return (&line[..n_digits + 2], rest.trim_start());
-    }
-    ("", line)
 }
 
 /// A short label with its colon, and what follows it. The colon of a time or a ratio (`13:00`) makes none.
@@ -209,6 +206,8 @@ mod tests {
     #[test]
     fn lines_lose_their_marks_and_labels_are_found() {
         assert_eq!(list_mark("* 甲"), ("- ", "甲"));
+        assert_eq!(list_mark("1、速度"), ("1、", "速度"));
+        assert_eq!(list_mark("+ 乙"), ("- ", "乙"));
         assert_eq!(list_mark("2. 乙"), ("2. ", "乙"));
         assert_eq!(list_mark("## 丙"), ("", "丙"));
         assert_eq!(list_mark("3.5 mm"), ("", "3.5 mm"));

@@ -123,7 +123,7 @@ fn push_prose(document: &Document, line: Range<usize>, whole_chars: usize, units
 }
 
 /// Bytes of a list or quote mark at the start of a line, and what the line is.
-fn list_mark(line: &str) -> (usize, Form) {
+pub(crate) fn list_mark(line: &str) -> (usize, Form) {
     for mark in ["- [ ] ", "- [x] ", "- ", "* ", "+ ", "• ", "· ", "● ", "> "] {
         if line.starts_with(mark) {
             return (mark.len(), if mark == "> " { Form::Sentence } else { Form::ListItem });
@@ -217,7 +217,7 @@ fn row_words(header: &[String], row: &[String]) -> String {
     words
 }
 
-fn trim(text: &str, span: Range<usize>) -> Range<usize> {
+pub(crate) fn trim(text: &str, span: Range<usize>) -> Range<usize> {
     let part = &text[span.clone()];
     let start = span.start + (part.len() - part.trim_start().len());
     start..(span.start + part.trim_end().len()).max(start)

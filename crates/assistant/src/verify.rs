@@ -10,10 +10,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use flightdeck_corpus::{Chunk, Document};
-use flightdeck_retrieval::{fold_text, is_han};
+use flightdeck_retrieval::fold_text;
+#[cfg(test)]
+use flightdeck_retrieval::is_han;
 
 use crate::claims::{Quantity, addresses, codes, contradicts, markup, quantities};
-use crate::units::{Form, units};
+use crate::question::share_in;
+use crate::units::{Form, trim, units};
 
 /// Share of a sentence's meaning, by rarity of its words, that must stand in the sources it names.
 const COVERED: f32 = 0.7;
@@ -123,7 +126,7 @@ impl Source {
                 }
             })
             .collect();
-        let whole = trimmed(&document.text, whole);
+        let whole = trim(&document.text, whole);
         let quote = &document.text[whole.clone()];
         pieces.push(Piece {
             quantities: quantities(quote),
@@ -191,17 +194,11 @@ impl Sentence {
             // Where a piece speaks of several models, a figure belongs to the one named last before it.
             let owner = piece.codes.iter().rev().find(|(_, at)| *at < stated.at);
             match (owner, self.codes.as_slice()) {
-                (Some((code, _)), [_]) => self.names(code) || source_is_prose_about(piece, self),
+                (Some((code, _)), [_]) => self.names(code),
                 _ => piece.codes.iter().any(|(code, _)| self.names(code)),
             }
         })
     }
-}
-
-/// Whether all models that the piece names are named by the sentence as well, so that no figure can change hands
-/// unless the source itself mixes them.
-fn source_is_prose_about(piece: &Piece, sentence: &Sentence) -> bool {
-    piece.codes.iter().all(|(code, _)| sentence.names(code))
 }
 
 /// Checks a sentence, without its marks, against the sources that it names (places in `sources`).
@@ -329,29 +326,10 @@ fn coverage(text: &str, named: &[(usize, &Source)], lexicon: &dyn Lexicon) -> f3
         }
         let rarity = lexicon.rarity(&word).max(f32::EPSILON);
         total += rarity;
-        let share = named.iter().map(|(_, source)| stands_in(&word, &source.terms)).fold(0.0, f32::max);
+        let share = named.iter().map(|(_, source)| share_in(&word, &source.terms)).fold(0.0, f32::max);
         found += rarity * share;
     }
     if total > 0.0 { found / total } else { 1.0 }
-}
-
-/// 1 for a word that is there, else the share of its pairs of characters that are.
-fn stands_in(word: &str, terms: &HashSet<String>) -> f32 {
-    if terms.contains(word) {
-        return 1.0;
-    }
-    let chars: Vec<char> = word.chars().collect();
-    if chars.len() < 2 || !chars.iter().all(|c| is_han(*c)) {
-        return 0.0;
-    }
-    let pairs = chars.windows(2).filter(|pair| terms.contains(&pair.iter().collect::<String>())).count();
-    0.9 * pairs as f32 / (chars.len() - 1) as f32
-}
-
-fn trimmed(text: &str, span: Range<usize>) -> Range<usize> {
-    let part = &text[span.clone()];
-    let start = span.start + (part.len() - part.trim_start().len());
-    start..(span.start + part.trim_end().len()).max(start)
 }
 
 /// Words for tests: characters and pairs of them, Latin words, all equally rare.

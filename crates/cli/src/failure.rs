@@ -208,9 +208,9 @@ impl From<SetupError> for Failure {
                     "generator.address 不是 http(s) 地址：{address}；应为 /chat/completions 之前的部分，例如 https://api.deepseek.com/v1"
                 ),
             ),
-            SetupError::Proxy(address) => Self::new(
+            SetupError::Proxy => Self::new(
                 format!("`generator.proxy` is {error}; write e.g. http://proxy.example.com:3128"),
-                format!("generator.proxy 不是代理地址：{address}；例如 http://proxy.example.com:3128"),
+                "generator.proxy 不是代理地址；例如 http://proxy.example.com:3128",
             ),
             SetupError::Key => Self::new(
                 format!("`generator.key`: {error}; copy it again"),

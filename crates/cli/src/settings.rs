@@ -532,7 +532,7 @@ fn http_generator(table: &Table, address: String, model: String) -> Result<HttpS
     let prices =
         Prices { prompt: price("generator.prompt_price")?, completion: price("generator.answer_price")? };
     let proxy = table.text("generator.proxy").map(|address| ProxySettings {
-        address,
+        address: Secret::new(address),
         except: table.text("generator.proxy_except").unwrap_or_default(),
     });
     let (context_tokens, answer_tokens) = generator_tokens(table, 8192, 1024)?;

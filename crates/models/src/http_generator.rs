@@ -66,7 +66,7 @@ impl Prices {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProxySettings {
     /// `http://HOST:PORT`, with `USER:PASSWORD@` where it asks for them.
-    pub address: String,
+    pub address: Secret,
     /// Hosts that are reached without it, as `NO_PROXY` lists them.
     pub except: String,
 }
@@ -106,9 +106,9 @@ pub enum SetupError {
     /// The address is no `http` or `https` address.
     #[error("not an http or https address: {0}")]
     Address(String),
-    /// The proxy's address cannot be used.
-    #[error("not the address of a proxy: {0}")]
-    Proxy(String),
+    /// The proxy's address cannot be used; it is not repeated, because a password may stand in it.
+    #[error("not the address of a proxy")]
+    Proxy,
     /// The key holds signs that a header cannot carry.
     #[error("the key holds characters that no key has")]
     Key,
@@ -153,8 +153,8 @@ impl HttpGenerator {
             .redirect(redirect::Policy::none());
         let client = match &settings.proxy {
             None => client.no_proxy(),
-            Some(ProxySettings { address, except }) => {
-                let proxy = Proxy::all(address).map_err(|_| SetupError::Proxy(address.clone()))?;
+            Some(ProxySettings { address: Secret(address), except }) => {
+                let proxy = Proxy::all(address).map_err(|_| SetupError::Proxy)?;
                 client.proxy(proxy.no_proxy(NoProxy::from_string(except)))
             }
         };
@@ -183,7 +183,7 @@ impl HttpGenerator {
                     Err(trouble) => trouble,
                 };
             let pause = pause(retry, retry_after, chance());
-            let is_in_time = Instant::now() + pause < progress.deadline();
+            let is_in_time = pause < progress.deadline().saturating_duration_since(Instant::now());
             if !is_transient || progress.first_text.is_some() || retry >= self.settings.retries || !is_in_time
             {
                 return Err(error);
