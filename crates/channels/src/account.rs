@@ -274,9 +274,7 @@ impl Account {
     pub fn from_fields(mut values: BTreeMap<String, String>) -> Result<Self, AccountError> {
         let id = values.remove("id").unwrap_or_default();
         let mut fields = Fields { account: id.clone(), values };
-        let is_name =
-            |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "-_".contains(letter);
-        if !(1..=64).contains(&id.len()) || !id.chars().all(is_name) {
+        if !is_id(&id) {
             return Err(fields.error("id", "must be 1 to 64 of a-z, 0-9, - and _"));
         }
         let name = fields.required("platform")?;
@@ -320,12 +318,23 @@ fn check_address(
     address: &str,
     may_be_empty: bool,
 ) -> Result<(), AccountError> {
-    let is_http = reqwest::Url::parse(address)
-        .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.username().is_empty());
-    if is_http || (may_be_empty && address.is_empty()) {
+    if is_address(address) || (may_be_empty && address.is_empty()) {
         return Ok(());
     }
     Err(fields.error(field, "must be an address that begins with https:// or http://"))
+}
+
+/// Whether a name of the settings is one.
+pub(crate) fn is_id(id: &str) -> bool {
+    let is_name =
+        |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "-_".contains(letter);
+    (1..=64).contains(&id.len()) && id.chars().all(is_name)
+}
+
+/// Whether an address of the settings is one that can be asked, without a user's name in it.
+pub(crate) fn is_address(address: &str) -> bool {
+    reqwest::Url::parse(address)
+        .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.username().is_empty())
 }
 
 fn credentials(platform: Platform, fields: &mut Fields) -> Result<Credentials, AccountError> {

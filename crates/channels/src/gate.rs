@@ -8,6 +8,8 @@ use std::collections::HashSet;
 
 use unicode_normalization::UnicodeNormalization;
 
+use crate::wording::without_marks;
+
 /// What a reply stands on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
@@ -149,20 +151,7 @@ fn without_frame(text: &str) -> String {
         let is_numbered = (1..=2).contains(&n_digits) && body[n_digits..].starts_with(". ");
         clean.push_str(if is_numbered { &body[n_digits + 1..] } else { line });
     }
-    let mut rest = clean.as_str();
-    let mut kept = String::with_capacity(clean.len());
-    while let Some((before, after)) = rest.split_once('[') {
-        kept.push_str(before);
-        let n_digits = after.bytes().take_while(u8::is_ascii_digit).count();
-        if n_digits > 0 && after[n_digits..].starts_with(']') {
-            rest = &after[n_digits + 1..];
-        } else {
-            kept.push('[');
-            rest = after;
-        }
-    }
-    kept.push_str(rest);
-    kept
+    without_marks(&clean)
 }
 
 /// The figures of a folded text: runs of digits with the signs inside them, and runs of Chinese numerals that count
@@ -170,7 +159,7 @@ fn without_frame(text: &str) -> String {
 fn figures(text: &str) -> Vec<String> {
     const NUMERALS: &str = "〇零一二两三四五六七八九十百千万亿";
     const UNITS: &str = "折万元块天年月周日小台套成倍%";
-    const PHRASES: [&str; 6] = ["万一", "一一", "十分", "千万", "一一对应", "百分百"];
+    const PHRASES: [&str; 3] = ["万一", "一一", "千万"];
     let mut found = Vec::new();
     let letters: Vec<char> = text.chars().collect();
     let mut at = 0;
@@ -245,6 +234,14 @@ mod tests {
         ] {
             assert_eq!(outcome(text, quote), Ok(()), "{text}");
         }
+    }
+
+    #[test]
+    fn titles_are_none_of_the_promises() {
+        let titled = |title: &str, quote: &str| Source { title: title.to_owned(), ..source(quote) };
+        let sources = [titled("服务响应时间承诺", "四小时内到现场"), titled("保修条款", "整机保修 18 个月")];
+        let shown = crate::wording::for_customer("四小时内到现场[1]", &sources, None);
+        assert_eq!(check(&shown, &sources, &[]), Ok(()), "{shown}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::account::{is_address, is_id};
 use crate::receive::digest;
 use crate::send::By;
 use crate::{AccountError, Delivery, Outbound, Payload};
@@ -44,12 +45,10 @@ impl Hook {
         let wrong = |field: &str, wanted| {
             Err(AccountError { account: format!("hook {id}"), field: field.to_owned(), wanted })
         };
-        let is_name =
-            |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "-_".contains(letter);
-        if !(1..=64).contains(&id.len()) || !id.chars().all(is_name) {
+        if !is_id(&id) {
             return wrong("id", "must be 1 to 64 of a-z, 0-9, - and _");
         }
-        if !(url.starts_with("https://") || url.starts_with("http://")) {
+        if !is_address(&url) {
             return wrong("url", "must be an address that begins with https:// or http://");
         }
         if crate::protocol::webhook::Secrets::new(&secrets).is_err() {

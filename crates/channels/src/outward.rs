@@ -190,28 +190,38 @@ impl Outward {
         if let Some(body) = body {
             request = request.json(body);
         }
-        self.execute(request).await
+        let (status, bytes) = self.execute(request).await?;
+        let body = if bytes.iter().all(u8::is_ascii_whitespace) {
+            Value::Null
+        } else {
+            serde_json::from_slice(&bytes)
+                .map_err(|_| SendError::later(format!("the other side answered {status} and no JSON")))?
+        };
+        Ok(Answered { status, body })
     }
 
-    /// Sends bytes as they are, for bodies that are signed.
+    /// Sends bytes as they are, for bodies that are signed, and gives the status: a webhook's receiver may answer
+    /// whatever it likes.
     ///
     /// # Errors
-    /// As [`Outward::call`].
+    /// [`SendError::Later`] when the other side cannot be reached, is too busy or fails; [`SendError::Refused`] when
+    /// the address may not be asked.
     pub async fn post_bytes(
         &self,
         address: &str,
         headers: &[(&str, String)],
         body: Vec<u8>,
-    ) -> Result<Answered, SendError> {
+    ) -> Result<u16, SendError> {
         let url = self.guard.check(address).map_err(SendError::Refused)?;
         let mut request = self.client.post(url).header("content-type", "application/json").body(body);
         for (name, value) in headers {
             request = request.header(*name, value);
         }
-        self.execute(request).await
+        Ok(self.execute(request).await?.0)
     }
 
-    async fn execute(&self, request: reqwest::RequestBuilder) -> Result<Answered, SendError> {
+    /// Status and body.
+    async fn execute(&self, request: reqwest::RequestBuilder) -> Result<(u16, Vec<u8>), SendError> {
         let mut response = request.send().await.map_err(|error| {
             let reason = chain(&error.without_url());
             if reason.contains("outward.private_hosts") {
@@ -243,15 +253,7 @@ impl Outward {
                 }
             }
         }
-        if bytes.iter().all(u8::is_ascii_whitespace) {
-            return Ok(Answered { status, body: Value::Null });
-        }
-        match serde_json::from_slice(&bytes) {
-            Ok(body) => Ok(Answered { status, body }),
-            // A webhook's receiver may answer whatever it likes.
-            Err(_) if status < 300 => Ok(Answered { status, body: Value::Null }),
-            Err(_) => Err(SendError::later(format!("the other side answered {status} and no JSON"))),
-        }
+        Ok((status, bytes))
     }
 }
 
@@ -321,6 +323,25 @@ mod tests {
         assert!(guard.check("http://127.0.0.1:9/").is_ok());
         assert!(guard.check("http://bridge.internal/").is_ok());
         assert!(guard.check("http://127.0.0.2/").is_err());
+    }
+
+    #[tokio::test]
+    async fn a_page_in_place_of_a_platform_is_no_delivery_and_no_matter_to_a_webhook() {
+        use std::io::{Read, Write};
+        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}/", server.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for stream in server.incoming() {
+                let mut stream = stream.unwrap();
+                let _ = stream.read(&mut [0; 4096]);
+                let page = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\nconnection: close\r\n\r\n<html>";
+                let _ = stream.write_all(page);
+            }
+        });
+        let outward = Outward::new(Guard::allowing(["127.0.0.1".to_owned()])).unwrap();
+        let called = outward.call(Method::POST, &address, &[], Some(&Value::Null)).await;
+        assert!(matches!(called, Err(SendError::Later { .. })), "{called:?}");
+        assert_eq!(outward.post_bytes(&address, &[], Vec::new()).await.ok(), Some(200));
     }
 
     #[tokio::test]

@@ -14,6 +14,7 @@ use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::gate::{self, Source};
+use crate::protocol::seal::{hex, random};
 use crate::receive::digest;
 use crate::send::{By, Sender};
 use crate::wording;
@@ -51,6 +52,8 @@ pub struct Question {
     pub audience: Audience,
     /// Continues a conversation.
     pub session_id: Option<String>,
+    /// The same for the same message, however often it is asked about.
+    pub request_id: String,
 }
 
 /// What the engine found.
@@ -198,10 +201,9 @@ impl Pipeline {
         let (done, stored) = oneshot::channel();
         self.0.intake.try_send((push, done)).map_err(|_| StoreError("too much waits".to_owned()))?;
         let n_new = stored.await.map_err(|_| StoreError("the pipeline has stopped".to_owned()))??;
-        if n_new > 0 {
-            for (subject, data) in feedback {
-                self.announce("feedback.created", &format!("{}/{subject}", account.id), &data).await?;
-            }
+        // Also for what was known already: the program may have ended between the two, and a subject is told once.
+        for (subject, data) in feedback {
+            self.announce("feedback.created", &format!("{}/{subject}", account.id), &data).await?;
         }
         Ok(n_new)
     }
@@ -230,9 +232,7 @@ impl Pipeline {
         draft: Option<i64>,
     ) -> Result<bool, StoreError> {
         let standing = self.0.conversation(&account.id, conversation).await?;
-        let mut random = [0; 16];
-        getrandom::fill(&mut random).map_err(|error| StoreError(error.to_string()))?;
-        let nonce: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let nonce = hex(&random::<16>().map_err(|error| StoreError(error.to_string()))?);
         let mut draft = draft;
         for (idx, part) in
             wording::parts(text, account.platform.max_bytes(), usize::MAX).into_iter().enumerate()
@@ -274,19 +274,23 @@ impl Pipeline {
     /// # Errors
     /// When the storage fails.
     pub async fn stream(&self, account: &Account, message_id: &str) -> Result<(String, bool), StoreError> {
-        let (id, message) = (account.id.clone(), message_id.to_owned());
+        let (account, message) = (account.clone(), message_id.to_owned());
         let text = self.0.blocking(move |store| {
             // Asked in this order, an answer that comes between the two is seen and not taken for none.
-            let is_waiting = store.is_waiting(&id, &message)?;
-            let answers = store.answers(&id, &message)?;
+            let is_waiting = store.is_waiting(&account.id, &message)?;
+            let answers = store.answers(&account.id, &message)?;
             if answers.is_empty() && is_waiting {
                 return Ok(None);
             }
+            let standing = answers
+                .first()
+                .map(|answer| store.conversation(&account.id, &answer.conversation))
+                .transpose()?;
+            let is_bots = standing.is_none_or(|standing| standing.bots_mode(&account) == Mode::Auto);
             let mut text = String::new();
             for answer in &answers {
-                let by_bot = answer.outbound.by == By::Bot;
-                if by_bot && (answer.is_lost || store.conversation(&id, &answer.conversation)?.has_person) {
-                    store.end_delivery(answer.id, Ended::Dropped, Some("a person has this conversation"))?;
+                if answer.outbound.by == By::Bot && (answer.is_lost || !is_bots) {
+                    store.end_delivery(answer.id, Ended::Dropped, Some(BOT_IS_SILENT))?;
                     continue;
                 }
                 if let Payload::Text(part) = &answer.outbound.payload {
@@ -496,12 +500,15 @@ impl Inner {
         let due = now_ms() + ms(self.backoff(attempts, id));
         if let Err(error) = self.blocking(move |store| store.postpone_message(id, due)).await {
             tracing::error!(%error, "a message could not be put back");
+            // It is still due, and in hand until this returns.
+            tokio::time::sleep(self.backoff(attempts, id)).await;
         }
     }
 
     async fn settle(&self, id: i64, settlement: Settlement) {
         if let Err(error) = self.blocking(move |store| store.settle(id, &settlement)).await {
             tracing::error!(%error, "the answer to a message could not be stored; it is worked on again");
+            tokio::time::sleep(self.backoff(0, id)).await;
         }
     }
 
@@ -521,8 +528,9 @@ impl Inner {
         let Ok(standing) = self.conversation(&account.id, &queued.inbound.conversation).await else {
             return failed;
         };
-        let mode = if standing.has_person { Mode::Suggest } else { standing.mode.unwrap_or(account.mode) };
-        self.hand_over_or_draft(account, queued, mode, "engine_failed").await.unwrap_or(failed)
+        self.hand_over_or_draft(account, queued, standing.bots_mode(account), "engine_failed")
+            .await
+            .unwrap_or(failed)
     }
 
     /// What comes of a message.
@@ -550,6 +558,14 @@ impl Inner {
         }
         let is_customer = reader == Audience::Customer;
         let text = match &inbound.content {
+            // Nobody who asks for a person waits for the engine, or is a gap of the knowledge.
+            Content::Text(text)
+                if is_customer
+                    && standing.bots_mode(account) == Mode::Auto
+                    && wording::wants_person(text) =>
+            {
+                return self.hand_over_or_draft(account, queued, mode, "asked").await;
+            }
             Content::Text(text) => text.as_str(),
             Content::WantsPerson | Content::Unreadable(_) if standing.has_person => {
                 return Ok(quiet("person"));
@@ -559,13 +575,18 @@ impl Inner {
                 return self.hand_over_or_draft(account, queued, mode, "unreadable").await;
             }
             Content::Unreadable(_) => {
-                let said = Payload::Text(wording::text_only(true).to_owned());
+                let said = Payload::Text(wording::TEXT_ONLY.to_owned());
                 return Ok(self.replies(account, queued, vec![said], By::Bot, None));
             }
             _ => return Ok(quiet("nothing_to_do")),
         };
-        let question =
-            Question { text: text.to_owned(), audience: reader, session_id: standing.session_id.clone() };
+        let asked_as = if is_customer { "customer" } else { "internal" };
+        let question = Question {
+            text: text.to_owned(),
+            audience: reader,
+            session_id: standing.session_id.clone(),
+            request_id: digest(&[&account.id, &inbound.message_id, asked_as]),
+        };
         let finding = self.engine.answer(question).await.map_err(|error| error.to_string())?;
         if standing.has_person || mode == Mode::Suggest {
             let reason = if standing.has_person { "person" } else { "suggest" };
@@ -576,7 +597,7 @@ impl Inner {
         if !is_customer {
             let shown =
                 wording::for_colleague(&finding.text, &finding.sources, takes_markdown(account.platform));
-            return Ok(self.replies(account, queued, texts(account, &shown), By::Bot, Some(finding)));
+            return Ok(self.replies(account, queued, texts(account, &shown, None), By::Bot, Some(finding)));
         }
         self.to_customer(account, queued, text, finding).await
     }
@@ -607,13 +628,11 @@ impl Inner {
     ) -> Result<Settlement, String> {
         let chinese = wording::is_chinese(text);
         let label = account.ai_label.then(|| wording::label(chinese));
-        let reason = if wording::wants_person(text) {
-            Some("asked")
-        } else if let Some(reason) = wording::sensitive(text) {
+        let reason = if let Some(reason) = wording::sensitive(text) {
             Some(reason)
         } else if finding.is_small_talk {
             let shown = wording::for_customer(wording::greeting(chinese), &[], label);
-            return Ok(self.replies(account, queued, texts(account, &shown), By::Bot, Some(finding)));
+            return Ok(self.replies(account, queued, texts(account, &shown, None), By::Bot, Some(finding)));
         } else if !finding.is_sure {
             Some("unsure")
         } else {
@@ -623,23 +642,19 @@ impl Inner {
             let handed = self.hand_over(account, queued, reason, Some(&finding)).await;
             return handed.map_err(|error| error.to_string());
         }
-        let shown = wording::for_customer(&finding.text, &finding.sources, label);
+        let shown = wording::for_customer(&finding.text, &finding.sources, None);
         if let Err(blocked) = gate::check(&shown, &finding.sources, &account.blocked_words) {
             tracing::info!(account = account.id, %blocked, "an answer was held back");
             let handed = self.hand_over(account, queued, "held_back", Some(&finding)).await;
             return handed.map_err(|error| error.to_string());
         }
-        let mut payloads = texts(account, &shown);
-        // A suggestion may name what its customer did not ask about; it passes the same gate.
-        let questions: Vec<String> = finding
-            .suggestions
-            .iter()
-            .filter(|question| gate::check(question, &finding.sources, &account.blocked_words).is_ok())
-            .take(3)
-            .cloned()
-            .collect();
+        let mut payloads = texts(account, &shown, label);
         if account.platform == Platform::WecomKf {
-            payloads.push(Payload::Menu(questions));
+            // A suggestion may name what its customer did not ask about; it passes the same gate.
+            let is_fit =
+                |question: &&String| gate::check(question, &finding.sources, &account.blocked_words).is_ok();
+            payloads
+                .push(Payload::Menu(finding.suggestions.iter().filter(is_fit).take(3).cloned().collect()));
         }
         Ok(self.replies(account, queued, payloads, By::Bot, Some(finding)))
     }
@@ -820,7 +835,12 @@ impl Inner {
             }
         };
         if let Err(error) = stored {
-            tracing::error!(%error, "how a delivery ended could not be stored");
+            tracing::error!(%error, "how a delivery ended could not be stored; it is sent again under its key");
+            // Left as it is, it would hold up its conversation until the program starts anew.
+            let due = now_ms() + ms(self.backoff(delivery.attempts, id));
+            while self.blocking(move |store| store.postpone_delivery(id, due, None)).await.is_err() {
+                tokio::time::sleep(self.backoff(delivery.attempts, id)).await;
+            }
         }
     }
 
@@ -837,7 +857,7 @@ impl Inner {
         if delivery.outbound.by == By::Bot {
             let standing = self.conversation(&delivery.account, &delivery.conversation).await;
             let standing = standing.map_err(|error| SendError::later(error.to_string()))?;
-            if standing.has_person || standing.mode == Some(Mode::Off) {
+            if standing.bots_mode(account) != Mode::Auto {
                 return Err(SendError::Person(BOT_IS_SILENT.to_owned()));
             }
         }
@@ -850,12 +870,19 @@ fn audience(account: &Account, queued: &Queued) -> Audience {
     if queued.inbound.as_customer { Audience::Customer } else { account.audience }
 }
 
-fn texts(account: &Account, text: &str) -> Vec<Payload> {
-    let parts = wording::parts(text, account.platform.max_bytes(), MAX_PARTS);
+/// A text in the parts that the platform takes; the label stands at the end of the last whatever had to be cut.
+fn texts(account: &Account, text: &str, label: Option<&str>) -> Vec<Payload> {
+    let label = label.map(|label| format!("\n{label}")).unwrap_or_default();
+    // What a robot streams is one message.
+    let most = if account.platform == Platform::WecomRobot { 1 } else { MAX_PARTS };
+    let mut parts = wording::parts(text, account.platform.max_bytes() - label.len(), most);
+    if let Some(last) = parts.last_mut() {
+        last.push_str(&label);
+    }
     parts.into_iter().map(Payload::Text).collect()
 }
 
-const BOT_IS_SILENT: &str = "a person has this conversation, or the bot was switched off";
+const BOT_IS_SILENT: &str = "a person has this conversation, or the bot may not write here by itself";
 
 fn takes_markdown(platform: Platform) -> bool {
     matches!(platform, Platform::WecomRobot | Platform::Dingtalk | Platform::Feishu | Platform::Webhook)
@@ -874,5 +901,23 @@ fn reason_words(reason: &str) -> &str {
         "person" => "同事正在会话中",
         "suggest" => "建议模式",
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_ends_what_a_customer_gets_however_long_the_answer() {
+        let fields = [("id", "s"), ("platform", "slack"), ("bot_token", "x"), ("signing_secret", "x")];
+        let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let account = Account::from_fields(fields).expect("nothing is missing");
+        let label = wording::label(true);
+        for n in [10, 100_000] {
+            let payloads = texts(&account, &"长".repeat(n), Some(label));
+            let Some(Payload::Text(last)) = payloads.last() else { panic!("no text: {payloads:?}") };
+            assert!(last.ends_with(label) && last.len() <= account.platform.max_bytes(), "{n}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use crate::protocol::seal::hex;
 use crate::protocol::wecom::{Crypt, Signed, kf, message, robot};
 use crate::protocol::{Rejected, check_clock, dingtalk, feishu, parse_time, slack, webhook};
 use crate::{Account, Content, Credentials, Inbound};
@@ -164,7 +165,7 @@ pub(crate) fn digest(texts: &[&str]) -> String {
         sha.update((text.len() as u64).to_be_bytes());
         sha.update(text);
     }
-    sha.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&sha.finalize()[..16])
 }
 
 fn wecom_robot(crypt: &Crypt, request: Request<'_>) -> Result<Received, Rejected> {

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use crate::{Inbound, Mode, Outbound};
+use crate::{Account, Inbound, Mode, Outbound};
 
 /// The storage failed. What is queued stays queued.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -123,6 +123,13 @@ pub struct Conversation {
     pub has_person: bool,
     /// How to reach it.
     pub reply: Option<Value>,
+}
+
+impl Conversation {
+    /// What the bot may do here by itself.
+    pub(crate) fn bots_mode(&self, account: &Account) -> Mode {
+        if self.has_person { Mode::Suggest } else { self.mode.unwrap_or(account.mode) }
+    }
 }
 
 /// The storage. Every method is one transaction.

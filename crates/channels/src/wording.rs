@@ -30,13 +30,7 @@ pub(crate) fn hand_over_notice(chinese: bool) -> &'static str {
 }
 
 /// To a colleague who sent something that is no text.
-pub(crate) fn text_only(chinese: bool) -> &'static str {
-    if chinese {
-        "目前只能看懂文字消息，请把问题打出来。"
-    } else {
-        "Only text can be read; please type the question."
-    }
-}
+pub(crate) const TEXT_ONLY: &str = "目前只能看懂文字消息，请把问题打出来。";
 
 /// What marks a text as made by an AI.
 pub(crate) fn label(chinese: bool) -> &'static str {
@@ -120,7 +114,8 @@ pub(crate) fn for_customer(text: &str, sources: &[Source], label: Option<&str>) 
     if !titles.is_empty() {
         let lead = if is_chinese(&words) { "参考：" } else { "Sources: " };
         let listed: Vec<String> = titles.iter().map(|title| format!("《{title}》")).collect();
-        words.push_str(&format!("\n{lead}{}", listed.join("、")));
+        // The gate reads each title for itself, as it reads each sentence.
+        words.push_str(&format!("\n{lead}{}", listed.join("；")));
     }
     if let Some(label) = label {
         words.push_str(&format!("\n{label}"));
@@ -138,7 +133,8 @@ pub(crate) fn for_colleague(text: &str, sources: &[Source], markdown: bool) -> S
     words
 }
 
-fn without_marks(text: &str) -> String {
+/// Without citation marks.
+pub(crate) fn without_marks(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('[') {

@@ -647,7 +647,8 @@ impl Records {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Forgets messages, deliveries and events that ended before this time, in ms since 1970.
+    /// Forgets messages, deliveries and events that ended before this time, in ms since 1970, and drafts from before
+    /// it.
     ///
     /// # Errors
     /// When the database fails.
@@ -656,6 +657,7 @@ impl Records {
             for sql in [
                 "DELETE FROM channel_messages WHERE received_at < ?1 AND state <> 'waiting'",
                 "DELETE FROM channel_deliveries WHERE created_at < ?1 AND state IN ('sent', 'dropped', 'failed')",
+                "DELETE FROM channel_drafts WHERE created_at < ?1",
                 "DELETE FROM channel_events WHERE at < ?1",
             ] {
                 transaction.execute(sql, [before_ms])?;

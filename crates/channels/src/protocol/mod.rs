@@ -6,7 +6,7 @@
 
 pub mod dingtalk;
 pub mod feishu;
-mod seal;
+pub(crate) mod seal;
 pub mod slack;
 pub mod webhook;
 pub mod wecom;

@@ -33,7 +33,7 @@ pub(super) fn to_base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -88,7 +88,7 @@ pub(super) fn encrypt(key: &[u8; 32], iv: &[u8; BLOCK], mut bytes: Vec<u8>, mult
 ///
 /// # Errors
 /// [`Rejected::Key`] when the operating system gives none.
-pub(super) fn random<const N: usize>() -> Result<[u8; N], Rejected> {
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], Rejected> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|_| Rejected::Key("machine gives no random bytes"))?;
     Ok(bytes)

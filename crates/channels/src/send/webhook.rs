@@ -40,8 +40,7 @@ impl Sender {
             ("webhook-timestamp", now_s.to_string()),
             ("webhook-signature", secrets.sign(id, now_s, &body)),
         ];
-        let answered = self.outward.post_bytes(address, &headers, body).await?;
-        match answered.status {
+        match self.outward.post_bytes(address, &headers, body).await? {
             200..300 => Ok(()),
             status @ (408 | 409 | 425) => Err(SendError::later(format!("the receiver answered {status}"))),
             status => Err(SendError::Refused(format!(

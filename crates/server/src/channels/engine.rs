@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::answering::Answering;
 use crate::error::ApiError;
 use crate::state::{AppState, WeakState};
-use crate::wire::ChatReply;
+use crate::wire::{ChatReply, MAX_QUESTION_CHARS};
 
 /// Answers with the server's own assistant, within the bounds that all questions share.
 pub(crate) struct AssistantEngine(pub WeakState);
@@ -33,7 +33,7 @@ impl Engine for AssistantEngine {
 
 async fn reply(state: AppState, question: Question) -> Result<ChatReply, ApiError> {
     let request = Request {
-        message: question.text,
+        message: question.text.chars().take(MAX_QUESTION_CHARS).collect(),
         session_id: question.session_id,
         customer_id: None,
         customer: None,
@@ -42,7 +42,8 @@ async fn reply(state: AppState, question: Question) -> Result<ChatReply, ApiErro
             Audience::Customer => Shown::Customer,
         },
         day: jiff::Zoned::now().date(),
-        origin: Origin::default(),
+        // A message that is worked on again, after a crash too, is the same question.
+        origin: Origin { owner: None, request_id: Some(format!("channel {}", question.request_id)) },
     };
     Answering::begin(state, request)?.await?.reply().await
 }
