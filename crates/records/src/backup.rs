@@ -1,13 +1,14 @@
 //! A copy of the records that is whole, taken while they are in use.
 //!
-//! `SQLite`'s online backup reads pages under a lock and starts over where someone wrote meanwhile; copying the file
-//! by hand could catch half of a commit. The copy is written beside its place, checked, and only then put into it.
+//! `SQLite`'s online backup reads all pages of one moment, whoever writes meanwhile; copying the file by hand could
+//! catch half of a commit. The copy is written beside its place, checked, and only then put into it.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
+use rusqlite::backup::{Backup, StepResult};
 
 use crate::{Records, RecordsError};
 
@@ -36,9 +37,14 @@ impl Records {
     fn copy_to(&self, path: &Path) -> Result<(), String> {
         // Left over from a backup that was killed.
         let _ = fs::remove_file(path);
-        let progress = None::<fn(rusqlite::backup::Progress)>;
-        self.reading().backup("main", path, progress).map_err(|error| error.to_string())?;
-        let copy = Connection::open(path).map_err(|error| error.to_string())?;
+        let mut copy = Connection::open(path).map_err(|error| error.to_string())?;
+        // In one step: between two, a commit would make it start over, and under steady writes it would never end.
+        let all_pages = -1;
+        let copied = Backup::new(&self.reading(), &mut copy).and_then(|backup| backup.step(all_pages));
+        match copied.map_err(|error| error.to_string())? {
+            StepResult::Done => {}
+            _ => return Err("the records are locked".to_owned()),
+        }
         // A single file is easier to carry than a file and its log.
         copy.pragma_update(None, "journal_mode", "DELETE").map_err(|error| error.to_string())?;
         let verdict: String = copy

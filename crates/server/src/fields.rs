@@ -128,11 +128,7 @@ impl Fields {
 
     /// `true` or `false`; `false` where there is none.
     pub fn flag(&mut self, name: &str) -> Result<bool, ApiError> {
-        match self.take(name) {
-            None => Ok(false),
-            Some(Value::Bool(flag)) => Ok(flag),
-            Some(_) => Err(self.invalid(name, "must be true or false")),
-        }
+        Ok(self.optional_flag(name)?.unwrap_or(false))
     }
 
     /// `true` or `false`, if there is one.

@@ -5,12 +5,10 @@
 //! nothing but chunks, since clients break on named events. An answer is composed before its first chunk, so whatever
 //! fails by then still has a status. No tokens are spent on a composed answer, and the usage says so.
 
-use std::convert::Infallible;
-
 use axum::body::to_bytes;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, body::Body};
 use flightdeck_assistant::{Origin, Request};
@@ -22,7 +20,7 @@ use crate::access::Caller;
 use crate::answering::{Answering, Step};
 use crate::error::ApiError;
 use crate::fields::Fields;
-use crate::sse::{KEEP_ALIVE, pieces};
+use crate::sse::{self, pieces};
 use crate::state::AppState;
 use crate::wire::{ChatReply, MAX_QUESTION_CHARS};
 
@@ -73,10 +71,7 @@ pub(crate) async fn completions(
     let first = chunks.delta(&json!({"role": "assistant", "content": ""}), &Value::Null).to_string();
     let rest = answering.steps().flat_map(move |step| stream::iter(chunks.of(step)));
     let events = stream::once(async { first }).chain(rest);
-    let events = events.map(|data| Ok::<_, Infallible>(Event::default().data(data)));
-    let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response();
-    response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
-    Ok(response)
+    Ok(sse::response(events.map(|data| Event::default().data(data))))
 }
 
 /// Turns an error of ours into one of `OpenAI`'s shape; its status and headers stay.

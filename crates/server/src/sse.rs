@@ -19,7 +19,7 @@ use crate::error::ApiError;
 use crate::wire::{StreamDelta, StreamMeta};
 
 /// Proxies commonly give a silent connection a minute.
-pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(10);
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// Shortest piece that ends at a comma, in characters.
 const MIN_CLAUSE_CHARS: usize = 12;
@@ -39,9 +39,13 @@ pub(crate) fn stream(begun: impl Future<Output = Result<Answering, ApiError>> + 
 type NamedEvent = (&'static str, String);
 
 fn framed(events: impl Stream<Item = NamedEvent> + Send + 'static) -> Response {
-    let framed = events.map(|(name, data)| Ok::<_, Infallible>(Event::default().event(name).data(data)));
+    response(events.map(|(name, data)| Event::default().event(name).data(data)))
+}
+
+/// A stream of events that proxies neither end nor collect.
+pub(crate) fn response(events: impl Stream<Item = Event> + Send + 'static) -> Response {
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
-    let mut response = Sse::new(framed).keep_alive(keep_alive).into_response();
+    let mut response = Sse::new(events.map(Ok::<_, Infallible>)).keep_alive(keep_alive).into_response();
     // nginx would otherwise collect the stream and send it at its end.
     response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
     response

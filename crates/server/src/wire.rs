@@ -194,11 +194,18 @@ impl SendPreviewRequest {
 }
 
 fn profile_from(mut fields: Fields) -> Result<CustomerProfile, ApiError> {
+    let profile = profile(&mut fields)?;
+    fields.finish()?;
+    Ok(profile)
+}
+
+/// The columns of a customer's profile, without blanks around them.
+fn profile(fields: &mut Fields) -> Result<CustomerProfile, ApiError> {
     let mut text = |name| -> Result<Option<String>, ApiError> {
         let text = fields.optional_text(name, MAX_PROFILE_CHARS)?;
-        Ok(text.filter(|text| !text.trim().is_empty()))
+        Ok(text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()))
     };
-    let profile = CustomerProfile {
+    Ok(CustomerProfile {
         name: text("name")?,
         industry: text("industry")?,
         company_size: text("company_size")?,
@@ -206,9 +213,7 @@ fn profile_from(mut fields: Fields) -> Result<CustomerProfile, ApiError> {
         needs: text("needs")?,
         scenario: text("scenario")?,
         stage: text("stage")?,
-    };
-    fields.finish()?;
-    Ok(profile)
+    })
 }
 
 // Replies

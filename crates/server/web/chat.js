@@ -228,7 +228,9 @@ function fitMessage() {
   message.style.height = `${message.scrollHeight}px`;
 }
 
+// The panel of the customer lies inside; the form for a key that it may show is one of its own.
 form.addEventListener("submit", (event) => {
+  if (event.target !== form) return;
   event.preventDefault();
   if (running || !message.value.trim()) return;
   const text = message.value;
@@ -245,6 +247,8 @@ function filled() {
 }
 
 message.addEventListener("input", filled);
+/** Whether the page shows nothing but what a customer may see: then it offers nothing that only a rep has. */
+const forCustomersOnly = () => document.querySelector(".segmented").hidden;
 const commands = commandList(message, element("commands"), { announce, changed: filled, commands: () => [
   { name: "new", text: t("commandNew"), run: startAnew },
   { name: "history", text: t("commandHistory"), run: () => earlier.open() },
@@ -254,7 +258,7 @@ const commands = commandList(message, element("commands"), { announce, changed: 
   { name: "view", text: t("commandView"), run: () => setAudience(conversation.audience === "customer" ? "internal" : "customer") },
   { name: "theme", text: t("commandTheme"), run: nextTheme },
   { name: "language", text: t("commandLanguage"), run: switchLanguage },
-].filter(({ name }) => !(name === "view" && document.querySelector(".segmented").hidden)) });
+].filter(({ name }) => !forCustomersOnly() || ["new", "theme", "language"].includes(name)) });
 const recall = askedBefore(message, { changed: filled, questions: () => conversation.turns.map((turn) => turn.question) });
 message.addEventListener("keydown", (event) => {
   if (event.isComposing || event.keyCode === 229) return;
@@ -264,6 +268,7 @@ form.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || event.shiftKey || event.target.tagName === "BUTTON" || event.target.tagName === "SUMMARY") return;
   // Enter that ends an input method's composition chooses a word and must not send; 229 is Safari's way to say so.
   const composing = event.isComposing || event.keyCode === 229;
+  if (event.target.form !== form) return;
   if (event.target !== message) {
     if (event.target.tagName === "INPUT" && !composing) { event.preventDefault(); message.focus(); }
     return;

@@ -55,7 +55,6 @@ export function commandList(message, box, { commands, changed, announce }) {
   }
 
   message.setAttribute("aria-controls", box.id);
-  box.setAttribute("aria-label", t("commands"));
   message.addEventListener("input", () => { marked = 0; show(); });
   message.addEventListener("blur", hide);
 
@@ -73,7 +72,7 @@ export function commandList(message, box, { commands, changed, announce }) {
     event.stopPropagation();
     return true;
   }
-  return { take, hide };
+  return { take };
 }
 
 /** Goes through the `questions()` asked before; the last one first. `take(event)` is as above. */

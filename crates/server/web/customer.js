@@ -23,6 +23,7 @@ export function customerPanel(root, { announce, onChoose }) {
     return [h("p", { className: "note" }, failureText(known)), known.kind === "unauthorized" ? keyForm((key) => { saveKey(key); again(); }) : ""];
   };
   const begin = () => {
+    clearTimeout(timer);
     asking?.abort();
     asking = new AbortController();
     return asking;
@@ -66,6 +67,7 @@ export function customerPanel(root, { announce, onChoose }) {
   }
 
   function leave() {
+    begin();
     onChoose(null);
     showSearch();
     root.querySelector("input")?.focus();
@@ -119,8 +121,10 @@ export function customerPanel(root, { announce, onChoose }) {
   }
 
   async function show(id) {
-    if (!id) return showSearch();
+    // Also where nobody is to be shown: an earlier answer must not put its customer back.
     const request = begin();
+    shown = null;
+    if (!id) return showSearch();
     root.replaceChildren(h("p", { className: "note" }, t("searching")));
     try {
       const customer = await readCustomer(id, request.signal);

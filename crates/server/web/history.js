@@ -70,7 +70,7 @@ export function historyPanel(dialog, { onChoose }) {
     }
     find("");
   }
-  return { open, close, isOpen: () => dialog.open };
+  return { open, isOpen: () => dialog.open };
 }
 
 /** A time as a person would say it: today's by the clock, others by the date. */
@@ -81,10 +81,10 @@ export function day(time) {
 }
 
 /** The turns of a conversation as the server keeps it. */
-export function turnsOf({ id, audience, customer_id: customerId, messages }, customerName = null) {
+export function turnsOf({ id, audience, customer_id: customerId, messages }) {
   const turns = [];
   for (const { id: messageId, role, text, answer, feedback } of messages) {
-    if (role === "user") turns.push({ question: text, audience, customer: null, customerId, customerName, state: "stopped", text: "", citations: [], intent: null, reply: null, error: null });
+    if (role === "user") turns.push({ question: text, audience, customer: null, customerId, customerName: null, state: "stopped", text: "", citations: [], intent: null, reply: null, error: null });
     else if (turns.length) {
       Object.assign(turns.at(-1), { state: "done", feedback, intent: answer.intent, reply: { session_id: id, message_id: messageId, answer: text, ...answer } });
     }

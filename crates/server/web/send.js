@@ -32,6 +32,8 @@ export async function showPreview(turn, room, actions) {
   room.replaceChildren(
     h("p", { className: "note" }, t("sendNote"), " ", t(turn.customerId ? "sendRecorded" : "sendUnrecorded", { name: turn.customerName ?? turn.customerId })),
     words, copy, outcome);
+  // A browser puts the caret behind the text, which would show its end first.
+  words.setSelectionRange(0, 0);
   words.focus();
 }
 

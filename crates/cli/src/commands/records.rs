@@ -41,8 +41,10 @@ pub fn audit(config: &Config, limit: u16, format: JsonArgs) -> Result<Verdict, F
         let actor = entry.actor.as_deref().unwrap_or(config.language.pick("command line", "命令行"));
         let details = if entry.details.is_null() { String::new() } else { entry.details.to_string() };
         let at = entry.at.strftime("%F %T");
+        // An id is somebody's text; a line break in it would make a line of its own.
+        let subject = entry.subject.escape_debug();
         // Writing to a string cannot fail.
-        let _ = writeln!(lines, "{at}  {actor}  {}  {}  {details}", entry.action, entry.subject);
+        let _ = writeln!(lines, "{at}  {actor}  {}  {subject}  {details}", entry.action);
     }
     output::text(lines.trim_end())?;
     Ok(Verdict::Well)

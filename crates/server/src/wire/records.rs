@@ -1,6 +1,6 @@
 //! What people do, on the wire: customers, their timelines, conversations, feedback, gaps, the audit trail.
 //!
-//! Every list is `{NAME: […], "next": ID}`; `next` is what to give as `after` for the following page, and null at
+//! A list that goes on is `{NAME: […], "next": ID}`; `next` is what to give as `after` for the following page, and null at
 //! the end. Times are RFC 3339 in UTC.
 
 use std::collections::BTreeMap;
@@ -18,7 +18,9 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::Object;
 
-use super::{Citation, MAX_ID_CHARS, MAX_PROFILE_CHARS, intent_schema, names, refusal_reason_schema};
+use super::{
+    Citation, MAX_ID_CHARS, MAX_PROFILE_CHARS, intent_schema, names, profile, refusal_reason_schema,
+};
 use crate::error::ApiError;
 use crate::fields::Fields;
 
@@ -62,20 +64,11 @@ pub(crate) fn new_customer(mut fields: Fields) -> Result<CustomerRecord, ApiErro
             }
         }
     }
-    let mut text = |name| -> Result<Option<String>, ApiError> {
-        let text = fields.optional_text(name, MAX_PROFILE_CHARS)?;
-        Ok(text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()))
-    };
-    let profile = CustomerProfile {
-        name: text("name")?,
-        industry: text("industry")?,
-        company_size: text("company_size")?,
-        region: text("region")?,
-        needs: text("needs")?,
-        scenario: text("scenario")?,
-        stage: text("stage")?,
-    };
+    let profile = profile(&mut fields)?;
     fields.finish()?;
+    if id.as_ref().is_some_and(|id| id.chars().any(char::is_control)) {
+        return Err(ApiError::invalid("id", "must not hold control characters"));
+    }
     let id = match (id, &profile.name) {
         (Some(id), _) => id.trim().to_owned(),
         (None, Some(name)) => id_from_name(name),
