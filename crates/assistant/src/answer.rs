@@ -142,6 +142,8 @@ pub struct Answer {
     pub generator: String,
     /// What a language model did for it; `None` where none was asked.
     pub generation: Option<Generation>,
+    /// The question in full, where the message leant on the turns before it: `那精度呢？` after a question on a model.
+    pub understood: Option<String>,
     /// How well the passages support an answer, 0 to 1.
     pub support: f32,
     /// What the support was judged by.

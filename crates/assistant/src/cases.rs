@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use flightdeck_corpus::{Document, DocumentId, Profile};
+use flightdeck_corpus::{Audience, Document, DocumentId, Profile};
+use flightdeck_records::CustomerProfile;
 use flightdeck_retrieval::{Index, Passage, fold_text};
 
 use crate::draft::Draft;
@@ -11,7 +12,11 @@ use crate::question::{Language, Understanding};
 use crate::units::{Evidence, Form, units};
 
 /// Cases shown, at most.
-const CASES: usize = 3;
+const CASES: usize = 5;
+/// Behind the first three, a case is shown from this share of the best one's score on.
+const CLOSE: f32 = 0.7;
+/// Cases that are shown however far they stand behind.
+const FIRST: usize = 3;
 /// Weight of each matching facet against a retrieval score of 1.
 const INDUSTRY: f32 = 0.35;
 const PRODUCT: f32 = 0.15;
@@ -119,7 +124,16 @@ fn fits(value: &str, text: &str) -> bool {
 /// Writes up to three cases: who, why it fits, what came out, what to send.
 pub(crate) fn compose(question: &Understanding, passages: &[Passage], index: &Index, draft: &mut Draft) {
     let zh = question.language == Language::Chinese;
-    for (nth, case) in matches(question, passages).into_iter().take(CASES).enumerate() {
+    let mut found = matches(question, passages);
+    let best = found.first().map_or(0.0, |case| case.score);
+    if is_to_be_sent(question) && found.iter().any(|case| case.document.audience == Audience::Customer) {
+        found.retain(|case| case.document.audience == Audience::Customer);
+    }
+    let n_close = found.iter().filter(|case| case.score >= CLOSE * best).count();
+    found.truncate(n_close.clamp(FIRST, CASES));
+    let knows_customer = question.customer != CustomerProfile::default();
+    let fits_nothing = !knows_customer && found.iter().all(|case| case.facets.is_empty());
+    for (nth, case) in found.into_iter().enumerate() {
         let document = case.document;
         let mut evidence = evidence(question, document, index);
         if evidence.is_empty() {
@@ -139,6 +153,15 @@ pub(crate) fn compose(question: &Understanding, passages: &[Passage], index: &In
                 format!("- Fits in: {why}")
             });
         }
+        let apart = differences(&question.customer, document, question.language);
+        if !apart.is_empty() {
+            let apart = apart.join(question.language.pick("；", "; "));
+            draft.line().frame(&if zh {
+                format!("- 不同在：{apart}")
+            } else {
+                format!("- Differs in: {apart}")
+            });
+        }
         evidence.truncate(2);
         for piece in &evidence {
             draft.line().frame("- ").state(piece);
@@ -151,6 +174,46 @@ pub(crate) fn compose(question: &Understanding, passages: &[Passage], index: &In
             });
         }
     }
+    if fits_nothing && !draft.is_empty() {
+        let ask = question.language.pick(
+            "\n想更准：客户是哪个行业、多大规模、最头疼什么？说一样就够。",
+            "\nTo be more exact: which industry is the customer in, how large are they, what is their main trouble?",
+        );
+        draft.line().frame(ask);
+    }
+}
+
+/// Whether the cases are to be sent on, so that what is internal is of no use.
+fn is_to_be_sent(question: &Understanding) -> bool {
+    const WORDS: &[&str] =
+        &["发哪", "发什么", "能发", "可以发", "发给", "外发", "发几", "to send", "send to", "share with"];
+    let folded = fold_text(&question.text);
+    WORDS.iter().any(|word| folded.contains(word))
+}
+
+/// In what the case is not like the customer, as far as both are known.
+fn differences(customer: &CustomerProfile, document: &Document, language: Language) -> Vec<String> {
+    let profile = &document.profile;
+    let mut apart = Vec::new();
+    let mut compare = |theirs: &Option<String>, cases: &[String], chinese: &str, english: &str| {
+        let Some(theirs) = theirs.as_deref().filter(|value| !value.trim().is_empty()) else { return };
+        let folded = fold_text(theirs);
+        let is_alike = cases.iter().any(|value| {
+            let value = fold_text(value);
+            fits(&value, &folded) || fits(&folded, &value)
+        });
+        if !cases.is_empty() && !is_alike {
+            let (cases, theirs) = (cases.join("、"), theirs.trim());
+            apart.push(match language {
+                Language::Chinese => format!("{chinese}是{cases}，客户是{theirs}"),
+                Language::English => format!("{english} {cases}, the customer is {theirs}"),
+            });
+        }
+    };
+    compare(&customer.industry, &profile.industry, "行业", "industry");
+    compare(&customer.company_size, profile.company_size.as_slice(), "规模", "size");
+    compare(&customer.region, profile.region.as_slice(), "地区", "region");
+    apart
 }
 
 /// Industry, size and region of a case in one line.
@@ -165,8 +228,23 @@ fn place(document: &Document) -> String {
     parts.join(" · ")
 }
 
+/// The result of a case in its own figures; `None` where it has no section that says it.
+pub(crate) fn result(question: &Understanding, document: &Arc<Document>, index: &Index) -> Option<Evidence> {
+    weighed(question, document, index).0
+}
+
 /// The result in the case's own figures first, then what the question asks most about.
 fn evidence(question: &Understanding, document: &Arc<Document>, index: &Index) -> Vec<Evidence> {
+    let (result, other) = weighed(question, document, index);
+    [result, other].into_iter().flatten().collect()
+}
+
+/// The best statement of the case's result, and the best of all others.
+fn weighed(
+    question: &Understanding,
+    document: &Arc<Document>,
+    index: &Index,
+) -> (Option<Evidence>, Option<Evidence>) {
     let mut results: Vec<(f32, Evidence)> = Vec::new();
     let mut others: Vec<(f32, Evidence)> = Vec::new();
     for chunk in index.chunks(&document.id) {
@@ -201,5 +279,5 @@ fn evidence(question: &Understanding, document: &Arc<Document>, index: &Index) -
             .reduce(|best, next| if next.0 > best.0 { next } else { best })
             .map(|(_, evidence)| evidence)
     };
-    [best(results), best(others)].into_iter().flatten().collect()
+    (best(results), best(others))
 }

@@ -2,16 +2,19 @@
 
 use flightdeck_corpus::Audience;
 use flightdeck_records::CustomerProfile;
-use flightdeck_retrieval::{Index, Passage, RetrievalError};
+use flightdeck_retrieval::{Index, Passage, RetrievalError, is_han};
 use jiff::civil::Date;
 
-use crate::answer::{Answer, Intent, Outcome, RefusalReason};
+use crate::answer::{Answer, Citation, Intent, Outcome, RefusalReason};
+use crate::brief::Background;
+use crate::dialogue::{self, Meaning, Turn};
 use crate::draft::Draft;
 use crate::generate::Material;
 use crate::intent::Names;
 use crate::question::{Language, Understanding, understand};
+use crate::sentences::marks;
 use crate::support::{self, Signs};
-use crate::{cases, facts, intent, objection, plan, refusal, templates, videos};
+use crate::{brief, cases, compare, facts, intent, objection, plan, refusal, templates, videos};
 
 /// The generator's name when answers are composed from the sources' own words.
 pub(crate) const EXTRACTIVE: &str = "extractive";
@@ -19,59 +22,177 @@ pub(crate) const EXTRACTIVE: &str = "extractive";
 /// A composed answer, and what it was composed from.
 pub(crate) struct Composed {
     pub answer: Answer,
-    /// `None` for a refusal, which no model may turn into an answer.
+    /// `None` for a refusal, which no model may turn into an answer, and for several answers in one.
     pub material: Option<Material>,
+    /// Questions of the message that the knowledge does not answer, beside others that it does.
+    pub unanswered: Vec<(String, Intent)>,
 }
 
 impl From<Answer> for Composed {
     fn from(refusal: Answer) -> Self {
-        Self { answer: refusal, material: None }
+        Self { answer: refusal, material: None, unanswered: Vec::new() }
     }
 }
 
-/// Answers `text`; never fails for want of knowledge.
+/// Who asks, of what.
+pub(crate) struct Asking<'a> {
+    pub customer: &'a CustomerProfile,
+    pub audience: Audience,
+    pub day: Date,
+    pub index: &'a Index,
+    pub names: &'a Names,
+    pub background: &'a Background,
+}
+
+/// Answers a message behind the turns before it, each of its questions if there are several; never fails for want of
+/// knowledge.
 ///
 /// # Errors
 /// When the search fails.
-pub(crate) fn answer(
-    text: &str,
-    customer: CustomerProfile,
-    audience: Audience,
-    day: Date,
-    index: &Index,
-    names: &Names,
-) -> Result<Composed, RetrievalError> {
+pub(crate) fn reply(message: &str, turns: &[Turn], asking: &Asking<'_>) -> Result<Composed, RetrievalError> {
+    let meaning_of = |text: &str, turns: &[Turn]| {
+        dialogue::meaning(text, turns, asking.index, asking.audience, asking.day)
+    };
+    let parts = dialogue::parts(message);
+    if let [_] = parts.as_slice() {
+        return answered(meaning_of(message, turns), message, asking);
+    }
+    let mut turns = turns.to_vec();
+    let mut answers = Vec::new();
+    for part in parts {
+        let meaning = meaning_of(&part, &turns);
+        let question = meaning.text.clone();
+        let composed = answered(meaning, &part, asking)?;
+        let shown = composed.answer.citations.iter().map(Citation::document);
+        let shown = shown.map(|document| (document.id.clone(), document.title.clone())).collect();
+        turns.push(Turn { question, intent: Some(composed.answer.intent), shown });
+        answers.push((part, composed));
+    }
+    let n_answered = answers.iter().filter(|(_, one)| one.answer.outcome == Outcome::Grounded).count();
+    if n_answered == 0 {
+        // What no part of the message is, the whole may still be.
+        return answer(&meaning_of(message, &[]), asking);
+    }
+    Ok(joined(answers))
+}
+
+/// The answer to what a message is taken to mean; to the message by itself, where the rest proves a wrong guess.
+fn answered(meaning: Meaning, message: &str, asking: &Asking<'_>) -> Result<Composed, RetrievalError> {
+    let mut composed = answer(&meaning, asking)?;
+    let refused = |composed: &Composed| composed.answer.outcome != Outcome::Grounded;
+    if let Some(alone) = &meaning.alone
+        && refused(&composed)
+    {
+        let by_itself = answer(&Meaning::of(alone), asking)?;
+        if !refused(&by_itself) {
+            return Ok(by_itself);
+        }
+    }
+    composed.answer.understood = (meaning.text != message).then_some(meaning.text);
+    Ok(composed)
+}
+
+/// The answers to several questions under each other, with one row of citations.
+fn joined(answers: Vec<(String, Composed)>) -> Composed {
+    let mut draft = Draft::default();
+    let mut unanswered = Vec::new();
+    let mut suggestions: Vec<String> = Vec::new();
+    let mut best: Option<Answer> = None;
+    for (nth, (question, composed)) in answers.into_iter().enumerate() {
+        let one = composed.answer;
+        draft.line().frame(if nth == 0 { "" } else { "\n" });
+        draft.frame(&heading(nth, &question)).line();
+        for part in marks::split(&one.text) {
+            draft.frame(part.words);
+            if let Some(citation) = part.mark.and_then(|n| one.citations.get(n - 1)) {
+                draft.cite_again(citation);
+            }
+        }
+        if one.outcome == Outcome::Grounded {
+            suggestions.extend(one.suggestions.iter().cloned());
+            if best.is_none() {
+                best = Some(one);
+            }
+        } else {
+            unanswered.push((question, one.intent));
+        }
+    }
+    let first = best.expect("the caller has seen an answer among them");
+    suggestions.dedup();
+    suggestions.truncate(3);
+    let (text, citations) = draft.finish();
+    Composed { answer: Answer { text, citations, suggestions, ..first }, material: None, unanswered }
+}
+
+/// What stands above the answer to one of several questions: the question, unless it has figures, which would read as
+/// if a source said them.
+fn heading(nth: usize, question: &str) -> String {
+    let is_chinese = question.chars().any(is_han);
+    let place = if is_chinese {
+        ["第一问", "第二问", "第三问", "第四问", "第五问"].get(nth).unwrap_or(&"另一问")
+    } else {
+        ["First", "Second", "Third", "Fourth", "Fifth"].get(nth).unwrap_or(&"Next")
+    };
+    if question.chars().any(char::is_numeric) {
+        format!("**{place}**")
+    } else {
+        format!(
+            "**{place}{}{}**",
+            if is_chinese { "：" } else { ": " },
+            crate::draft::without_marks(question)
+        )
+    }
+}
+
+/// Answers one question.
+fn answer(meaning: &Meaning, asking: &Asking<'_>) -> Result<Composed, RetrievalError> {
+    let Asking { audience, day, index, names, .. } = *asking;
+    let text = meaning.text.as_str();
     let corrected = index.corrected(text);
     let text = corrected.as_deref().unwrap_or(text);
-    let by_words = intent::by_words(text, names);
-    let first_guess = by_words.map_or(Intent::Other, |(intent, _)| intent);
-    let mut question = understand(text, first_guess, customer, index);
+    let told = meaning.wanted.or_else(|| intent::by_words(text, names).map(|(intent, _)| intent));
+    let first_guess = told.unwrap_or(Intent::Other);
+    let mut question = understand(text, first_guess, asking.customer.clone(), index);
     let says_nothing = !text.chars().any(char::is_alphanumeric);
     if says_nothing || (intent::is_small_talk(text) && question.models.is_empty()) {
         return Ok(refuse(&question, RefusalReason::OutOfScope, &[], audience, Signs::default()).into());
     }
     let mut passages = plan::retrieve(&question, index, audience, day)?;
-    if by_words.is_none() {
+    if told.is_none() {
         question.intent = intent::by_evidence(passages.iter().map(|passage| passage.document.kind));
         if question.intent != Intent::Other {
             passages = plan::retrieve(&question, index, audience, day)?;
         }
     }
+    passages.retain(|passage| {
+        let id = &passage.document.id;
+        meaning.only.as_ref().is_none_or(|only| only == id) && !meaning.without.contains(id)
+    });
     if question.intent == Intent::FindCases {
         cases::rank(&question, &mut passages);
     }
+    let known = (question.intent == Intent::CustomerBrief).then(|| brief::known(&question, asking));
+    let known = known.filter(|known| !known.is_empty());
     let signs = support::signs(&question, &passages, audience, index);
     tracing::debug!(intent = question.intent.name(), ?signs, support = signs.support(), "judged");
-    if passages.is_empty() || signs.support() < support::THRESHOLD {
+    let is_supported = known.is_some() || signs.support() >= support::THRESHOLD;
+    if passages.is_empty() || !is_supported {
         return Ok(refuse(&question, RefusalReason::NotInKnowledge, &passages, audience, signs).into());
     }
     let mut draft = Draft::default();
-    match question.intent {
-        Intent::FindCases => cases::compose(&question, &passages, index, &mut draft),
-        Intent::RecommendVideos => videos::compose(&question, &passages, index, &mut draft),
-        Intent::FindTemplate => templates::compose(&question, &passages, index, &mut draft),
-        Intent::HandleObjection => objection::compose(&question, &passages, index, &mut draft),
-        _ => facts::compose(&question, &passages, index, &mut draft),
+    match (question.intent, &known) {
+        (Intent::CustomerBrief, Some(known)) => brief::compose(&question, known, asking, &mut draft),
+        (Intent::FindCases, _) => cases::compose(&question, &passages, index, &mut draft),
+        (Intent::RecommendVideos, _) => videos::compose(&question, &passages, index, &mut draft),
+        (Intent::FindTemplate, _) => templates::compose(&question, &passages, index, &mut draft),
+        (Intent::HandleObjection, _) => objection::compose(&question, &passages, index, &mut draft),
+        _ => {
+            let is_compared = compare::is_asked(&question)
+                && compare::compose(&question, &passages, index, audience, day, &mut draft);
+            if !is_compared {
+                facts::compose(&question, &passages, index, &mut draft);
+            }
+        }
     }
     if draft.is_empty() {
         return Ok(refuse(&question, RefusalReason::NotInKnowledge, &passages, audience, signs).into());
@@ -86,10 +207,11 @@ pub(crate) fn answer(
         suggestions,
         generator: EXTRACTIVE.to_owned(),
         generation: None,
+        understood: None,
         support: signs.support(),
         signs,
     };
-    Ok(Composed { answer, material: Some(Material { question, passages }) })
+    Ok(Composed { answer, material: Some(Material { question, passages }), unanswered: Vec::new() })
 }
 
 fn refuse(
@@ -107,6 +229,7 @@ fn refuse(
         suggestions: refusal::suggestions(question, near),
         generator: EXTRACTIVE.to_owned(),
         generation: None,
+        understood: None,
         support: signs.support(),
         signs,
     }

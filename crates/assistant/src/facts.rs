@@ -7,7 +7,8 @@ use flightdeck_corpus::{Chunk, Document, Kind};
 use flightdeck_retrieval::{Index, Passage, fold_text, is_han};
 
 use crate::draft::Draft;
-use crate::question::{Language, Understanding, models};
+use crate::question::{self, Language, Understanding, models};
+use crate::support::{is_about, names_model};
 use crate::units::{Evidence, Form, units_with};
 
 /// Passages that are read for an answer.
@@ -20,10 +21,14 @@ const UNITS_OF_ONE: usize = 2;
 const DOCUMENTS: usize = 3;
 /// What a unit of 200 characters or more loses against a short one that says the same.
 const LENGTH_COST: f32 = 0.12;
+/// What a row of a general table loses that is named after something else than the model asked about.
+const ACCESSORY_COST: f32 = 0.25;
 /// What the passages of the asked model's own sheet stand at, of the best passage's score, wherever they were found.
 const OWN_SHEET: f32 = 0.95;
 /// From this share of the question's meaning on, another's question is the same one.
 const SAME_QUESTION: f32 = 0.5;
+/// Share of each question that must stand in the other for an approved answer to lead.
+const SAME_WORDS: f32 = 0.8;
 /// A unit is taken when its score is at least this share of the best one's,
 const CLOSE: f32 = 0.62;
 /// and heard as another document's voice from this share on.
@@ -43,7 +48,8 @@ struct Scored {
 pub(crate) fn compose(question: &Understanding, passages: &[Passage], index: &Index, draft: &mut Draft) {
     let read = sources(question, passages, index);
     let candidates = score(question, &read, index);
-    let chosen = choose(question, &read, candidates);
+    let mut chosen = choose(question, &read, candidates);
+    lead_with_same_question(question, passages, index, &mut chosen);
     let n_chosen = chosen.len();
     for (i, scored) in chosen.into_iter().enumerate() {
         draft.line();
@@ -61,6 +67,54 @@ pub(crate) fn compose(question: &Understanding, passages: &[Passage], index: &In
         }
         draft.state(&scored.evidence);
     }
+}
+
+/// An approved answer to the very question stands before all that was put together from elsewhere.
+fn lead_with_same_question(
+    question: &Understanding,
+    passages: &[Passage],
+    index: &Index,
+    chosen: &mut Vec<Scored>,
+) {
+    let Some(evidence) = same_question(question, passages, index) else { return };
+    let is_it = |scored: &Scored| scored.evidence.document.id == evidence.document.id;
+    if chosen.first().is_some_and(is_it) {
+        return;
+    }
+    let lead = match chosen.iter().position(is_it) {
+        Some(at) => chosen.remove(at),
+        None => {
+            chosen.truncate(UNITS - 1);
+            let terms = index.terms(&evidence.unit.words);
+            Scored { evidence, score: 0.0, passage: 0, terms }
+        }
+    };
+    chosen.insert(0, lead);
+}
+
+/// What was answered before to a question that means the same: each question's words stand in the other.
+pub(crate) fn same_question(
+    question: &Understanding,
+    passages: &[Passage],
+    index: &Index,
+) -> Option<Evidence> {
+    let asked = index.terms(&question.text);
+    let is_chinese = |text: &str| text.chars().any(is_han);
+    let passage = passages.iter().take(PASSAGES).find(|passage| {
+        let document = &passage.document;
+        let is_answer = document.field("answer").is_some() && passage.superseded_by.is_none();
+        let is_of_language = is_chinese(&document.title) == (question.language == Language::Chinese);
+        is_answer && is_of_language && {
+            let theirs = question::content_words(&document.title, index);
+            let total: f32 = theirs.iter().map(|word| index.rarity(word)).sum();
+            let shared: f32 =
+                theirs.iter().map(|word| index.rarity(word) * question::share_in(word, &asked)).sum();
+            question.coverage(&index.terms(&document.title)) >= SAME_WORDS
+                && shared >= SAME_WORDS * total.max(f32::EPSILON)
+        }
+    })?;
+    let unit = units_with(&passage.document, &passage.chunk, 0).into_iter().next()?;
+    Some(Evidence { document: passage.document.clone(), chunk: passage.chunk.clone(), unit })
 }
 
 /// A chunk that is read for an answer.
@@ -151,6 +205,15 @@ fn score(question: &Understanding, read: &[Source<'_>], index: &Index) -> Vec<Sc
             let length = unit.words.chars().count();
             // A lead-in (`弱点三条：`) says nothing without what follows it.
             let stub = if length < 6 || unit.words.ends_with(['：', ':']) { 0.35 } else { 0.0 };
+            // A row that only applies to the model is not the model's own.
+            let names_it = |text: &str| question.models.iter().any(|model| names_model(text, model));
+            let name = unit.words.split(['：', ':']).next().unwrap_or_default();
+            let is_accessory = unit.form == Form::Row
+                && !question.models.is_empty()
+                && !is_about_any(question, document)
+                && !names_it(name)
+                && question.coverage(&index.terms(name)) <= 0.0;
+            let stub = if is_accessory { stub + ACCESSORY_COST } else { stub };
             let long = LENGTH_COST * (length as f32 / 200.0).min(1.0);
             let score = meaning / total + figure - stub - long + 0.6 * source.standing;
             let evidence = Evidence { document: document.clone(), chunk: source.chunk.clone(), unit };
@@ -158,6 +221,14 @@ fn score(question: &Understanding, read: &[Source<'_>], index: &Index) -> Vec<Sc
         }
     }
     scored
+}
+
+/// Whether the document is about one of the models asked about and no other product.
+fn is_about_any(question: &Understanding, document: &Document) -> bool {
+    question.models.iter().any(|model| {
+        names_model(&document.title, model)
+            || document.profile.product.len() == 1 && is_about(document, model)
+    })
 }
 
 /// The best units: the document of the best one leads, near-repetitions are left out, and where several documents

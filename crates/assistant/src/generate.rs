@@ -660,6 +660,7 @@ mod tests {
             suggestions: Vec::new(),
             generator: "extractive".to_owned(),
             generation: None,
+            understood: None,
             support: 0.9,
             signs: Signs::default(),
         }

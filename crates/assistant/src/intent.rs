@@ -81,9 +81,15 @@ impl Names {
         self.competitors.iter().any(|name| question.contains(name.as_str()))
     }
 
+    /// The customers that folded text names.
+    pub fn customers_in(&self, text: &str) -> Vec<&str> {
+        let names = self.customers.iter().map(String::as_str);
+        names.filter(|name| text.contains(name)).collect()
+    }
+
     /// Whether folded text names a customer.
     pub fn customer_in(&self, question: &str) -> bool {
-        self.customers.iter().any(|name| question.contains(name.as_str()))
+        !self.customers_in(question).is_empty()
     }
 }
 

@@ -25,6 +25,8 @@ pub struct KeptAnswer {
     pub suggestions: Vec<String>,
     /// Who worded it.
     pub generator: String,
+    /// The question in full, where the message leant on the turns before it.
+    pub understood: Option<String>,
 }
 
 /// A citation as it was shown.
@@ -91,6 +93,7 @@ pub(crate) fn details(answer: &Answer) -> Value {
         citations: answer.citations.iter().map(KeptCitation::from).collect(),
         suggestions: answer.suggestions.clone(),
         generator: answer.generator.clone(),
+        understood: answer.understood.clone(),
     };
     let mut details = json!(kept);
     details["support"] = json!(answer.support);

@@ -5,8 +5,11 @@
 //! gap. The audience of a request goes into every search; nothing after the search can see what it hid.
 
 mod answer;
+mod brief;
 mod cases;
 mod claims;
+mod compare;
+mod dialogue;
 mod draft;
 mod engine;
 mod facts;
@@ -29,10 +32,12 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use answer::{Answer, Citation, Intent, Outcome, RefusalReason};
-use engine::Composed;
-use flightdeck_corpus::Audience;
+use brief::Background;
+use dialogue::Turn;
+use engine::{Asking, Composed};
+use flightdeck_corpus::{Audience, DocumentId};
 pub use flightdeck_models::Listener;
-use flightdeck_records::{Asked, CustomerProfile, Records, RecordsError};
+use flightdeck_records::{Asked, ConversationQuery, CustomerProfile, Records, RecordsError, Role, Session};
 use flightdeck_retrieval::{Index, RetrievalError, Store};
 pub use generate::{Fallback, Generation, Writer};
 use intent::Names;
@@ -93,6 +98,12 @@ pub struct Recalled {
     /// What else was kept of it.
     pub answer: KeptAnswer,
 }
+
+/// Entries of a customer's timeline, and conversations about them, that a brief shows.
+const BACKGROUND: usize = 5;
+
+/// Turns of a conversation that a message may lean on.
+const TURNS: usize = 4;
 
 /// Answers questions from the current index and writes conversations and gaps to the records.
 pub struct Assistant {
@@ -167,7 +178,19 @@ impl Assistant {
         let customer = self.customer(request)?;
         let names = self.names(&index);
         let (audience, day) = (request.audience, request.day);
-        let composed = engine::answer(&request.message, customer, audience, day, &index, &names)?;
+        let turns = self.turns(request)?;
+        let is_brief =
+            intent::by_words(&request.message, &names).is_some_and(|(i, _)| i == Intent::CustomerBrief);
+        let background = if is_brief { self.background(request, &index)? } else { Background::default() };
+        let asking = Asking {
+            customer: &customer,
+            audience,
+            day,
+            index: &index,
+            names: &names,
+            background: &background,
+        };
+        let composed = engine::reply(&request.message, &turns, &asking)?;
         let place = match &self.records {
             None => None,
             Some(records) => {
@@ -194,6 +217,7 @@ impl Assistant {
     /// When the records fail. A model that fails is no error: the composed answer is served.
     pub fn complete(&self, prepared: Prepared, listener: &mut dyn Listener) -> Result<Reply, AssistantError> {
         let Prepared { composed, index, message, audience, day, place } = prepared;
+        let unanswered = composed.unanswered.clone();
         let answer = if let (Some(writer), Some(material)) = (&self.writer, &composed.material) {
             writer.rewrite(composed.answer, material, &index, (audience, day), listener)
         } else {
@@ -215,8 +239,13 @@ impl Assistant {
                 RefusalReason::NotInKnowledge => "not_in_knowledge",
                 RefusalReason::OutOfScope => "out_of_scope",
             };
+            let asked = answer.understood.as_ref().unwrap_or(&message);
             let (audience, intent) = (audience_name(audience), answer.intent.name());
-            records.record_gap(&message, audience, intent, reason, Some(&session))?;
+            records.record_gap(asked, audience, intent, reason, Some(&session))?;
+        }
+        for (question, intent) in unanswered {
+            let audience = audience_name(audience);
+            records.record_gap(&question, audience, intent.name(), "not_in_knowledge", Some(&session))?;
         }
         Ok(Reply { session_id: session, message_id, answer })
     }
@@ -247,7 +276,76 @@ impl Assistant {
         let customer = self.customer(request)?;
         let names = self.names(&index);
         let (audience, day) = (request.audience, request.day);
-        Ok(engine::answer(&request.message, customer, audience, day, &index, &names)?.answer)
+        let background = Background::default();
+        let asking = Asking {
+            customer: &customer,
+            audience,
+            day,
+            index: &index,
+            names: &names,
+            background: &background,
+        };
+        Ok(engine::reply(&request.message, &[], &asking)?.answer)
+    }
+
+    /// The turns before the message, oldest first, in a conversation that it continues.
+    fn turns(&self, request: &Request) -> Result<Vec<Turn>, AssistantError> {
+        let Some(records) = &self.records else { return Ok(Vec::new()) };
+        let Some(session) = continued(records, request)? else { return Ok(Vec::new()) };
+        let messages = records.last_messages(&session.id, 2 * TURNS)?;
+        let mut turns: Vec<Turn> = Vec::new();
+        for message in messages {
+            match message.role {
+                Role::User => turns.push(Turn { question: message.text, ..Turn::default() }),
+                Role::Assistant => {
+                    let Some(turn) = turns.last_mut() else { continue };
+                    let kept = KeptAnswer::read(&message.details);
+                    turn.intent = kept.intent;
+                    if let Some(understood) = kept.understood {
+                        turn.question = understood;
+                    }
+                    for citation in kept.citations {
+                        let document =
+                            (DocumentId::from(citation.document.id.as_str()), citation.document.title);
+                        if !turn.shown.contains(&document) {
+                            turn.shown.push(document);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(turns)
+    }
+
+    /// What the records know of the request's customer; nothing for the eyes of customers.
+    fn background(&self, request: &Request, index: &Index) -> Result<Background, AssistantError> {
+        let (Some(records), Some(id), Audience::Internal) =
+            (&self.records, &request.customer_id, request.audience)
+        else {
+            return Ok(Background::default());
+        };
+        let mut background = Background::default();
+        for entry in records.interactions(id, None, BACKGROUND)?.unwrap_or_default() {
+            let documents = entry.documents.iter();
+            let titles: Vec<String> = documents
+                .filter_map(|id| index.document(id, request.audience, request.day))
+                .map(|document| document.title.clone())
+                .collect();
+            if !titles.is_empty() {
+                let day = entry.at.strftime("%F");
+                background.sent.push(format!("{day}  {}", titles.join("、")));
+            }
+        }
+        let query = ConversationQuery {
+            words: "",
+            customer_id: Some(id),
+            owner: request.origin.owner.as_deref(),
+            after: None,
+            limit: BACKGROUND,
+        };
+        let conversations = records.conversations(&query)?.unwrap_or_default();
+        background.asked.extend(conversations.into_iter().map(|conversation| conversation.title));
+        Ok(background)
     }
 
     /// The names in this generation, read once. They are of all documents, also of those that the audience may not
@@ -300,20 +398,26 @@ fn session(records: &Records, request: &Request) -> Result<String, AssistantErro
     if let Some(asked) = asked(records, request)? {
         return Ok(asked.session.id);
     }
-    let audience = audience_name(request.audience);
     let (owner, customer_id) = (&request.origin.owner, &request.customer_id);
-    let known = request.session_id.as_deref().map(|id| records.session(id)).transpose()?.flatten();
-    let Some(session) = known.filter(|known| {
-        let is_theirs = known.audience == audience && known.owner == *owner;
-        is_theirs
-            && (known.customer_id.is_none() || customer_id.is_none() || known.customer_id == *customer_id)
-    }) else {
+    let Some(session) = continued(records, request)? else {
+        let audience = audience_name(request.audience);
         return Ok(records.start_session(audience, customer_id.as_deref(), owner.as_deref())?);
     };
     if let (None, Some(customer_id)) = (&session.customer_id, customer_id) {
         records.set_session_customer(&session.id, customer_id)?;
     }
     Ok(session.id)
+}
+
+/// The conversation that the request names, if it may go on there.
+fn continued(records: &Records, request: &Request) -> Result<Option<Session>, AssistantError> {
+    let (owner, customer_id) = (&request.origin.owner, &request.customer_id);
+    let known = request.session_id.as_deref().map(|id| records.session(id)).transpose()?.flatten();
+    Ok(known.filter(|known| {
+        let is_theirs = known.audience == audience_name(request.audience) && known.owner == *owner;
+        is_theirs
+            && (known.customer_id.is_none() || customer_id.is_none() || known.customer_id == *customer_id)
+    }))
 }
 
 /// The same message as it was sent before.

@@ -89,7 +89,7 @@ pub(crate) fn retrieve(
 ) -> Result<Vec<Passage>, RetrievalError> {
     let plan = plan(question.intent);
     let query = Query {
-        text: search_text(question),
+        text: search_text(question, index),
         audience,
         day,
         filters: Filters { kind: plan.only.to_vec(), ..Filters::default() },
@@ -138,8 +138,9 @@ fn language_factor(question: &Understanding, passage: &Passage) -> f32 {
     }
 }
 
-/// The question, and for intents that turn on the customer, what is known of them.
-fn search_text(question: &Understanding) -> String {
+/// The question, other words for what the knowledge says otherwise, and for intents that turn on the customer, what is
+/// known of them.
+fn search_text(question: &Understanding, index: &Index) -> String {
     let customer = &question.customer;
     let mut text = question.text.clone();
     if matches!(question.intent, Intent::FindCases | Intent::RecommendVideos | Intent::FindTemplate) {
@@ -153,6 +154,12 @@ fn search_text(question: &Understanding) -> String {
         for fact in facts.into_iter().flatten() {
             text.push(' ');
             text.push_str(fact);
+        }
+    }
+    for word in question.words.iter().filter(|word| word.is_absent) {
+        for words in word.said_otherwise(index).take(2) {
+            text.push(' ');
+            text.push_str(&words.join(" "));
         }
     }
     if question.intent == Intent::CustomerBrief {

@@ -1,6 +1,7 @@
 //! A question as the assistant understands it: its words and how rare they are, models named, language, customer.
 
 use std::collections::HashSet;
+use std::sync::LazyLock;
 
 use flightdeck_records::CustomerProfile;
 use flightdeck_retrieval::{Index, fold_text, is_han};
@@ -30,8 +31,10 @@ pub(crate) struct Word {
     pub text: String,
     /// BM25's inverse document frequency in this knowledge, nats.
     pub rarity: f32,
-    /// Stands nowhere in the knowledge, not even in pieces.
+    /// Stands nowhere in the knowledge, not even in pieces or by another name.
     pub unknown: bool,
+    /// Stands nowhere as it is spelled here.
+    pub is_absent: bool,
     /// Other spellings of the same meaning, each as its words.
     alternatives: Vec<Vec<String>>,
 }
@@ -250,6 +253,13 @@ const FIGURE_WORDS: &[&str] = &[
     "电话",
 ];
 
+/// Groups of everyday words of one meaning, folded; see the head of the table.
+static ATTRIBUTES: LazyLock<Vec<Vec<&'static str>>> = LazyLock::new(|| {
+    let lines = include_str!("../data/attributes.txt").lines();
+    let groups = lines.filter(|line| !line.starts_with('#') && !line.trim().is_empty());
+    groups.map(|line| line.split(',').map(str::trim).collect()).collect()
+});
+
 /// Reads a question against an index.
 pub(crate) fn understand(
     text: &str,
@@ -258,13 +268,12 @@ pub(crate) fn understand(
     index: &Index,
 ) -> Understanding {
     let folded = fold_text(text);
-    let groups = index.synonym_groups(text);
-    let mut seen = HashSet::new();
-    let words = index
-        .words(text)
+    let mut groups = index.synonym_groups(text);
+    for group in ATTRIBUTES.iter().filter(|group| group.iter().any(|member| says(&folded, member))) {
+        groups.push(group.iter().map(|member| index.words(member)).collect());
+    }
+    let words = content_words(text, index)
         .into_iter()
-        .filter(|word| !FRAME_WORDS.contains(&word.as_str()) && seen.insert(word.clone()))
-        .filter(|word| word.chars().any(char::is_alphanumeric))
         .map(|text| {
             let alternatives: Vec<Vec<String>> = groups
                 .iter()
@@ -274,11 +283,15 @@ pub(crate) fn understand(
                 .cloned()
                 .collect();
             let frequency = index.document_frequency(&text);
+            let is_said_otherwise = alternatives.iter().any(|words| {
+                !words.is_empty() && words.iter().all(|word| index.document_frequency(word) > 0)
+            });
             let unknown = frequency == 0
-                && alternatives.is_empty()
+                && !is_said_otherwise
                 && !bigrams(&text)
                     .is_some_and(|pairs| pairs.iter().all(|pair| index.document_frequency(pair) > 0));
-            Word { rarity: index.rarity(&text), unknown, alternatives, text }
+            let is_absent = frequency == 0;
+            Word { rarity: index.rarity(&text), unknown, is_absent, alternatives, text }
         })
         .collect();
     let wants_figure = FIGURE_WORDS.iter().any(|word| folded.contains(word));
@@ -291,6 +304,16 @@ pub(crate) fn understand(
         wants_figure,
         customer,
     }
+}
+
+/// The words that say what a text is about, each once, in order.
+pub(crate) fn content_words(text: &str, index: &Index) -> Vec<String> {
+    let mut seen = HashSet::new();
+    let words = index.words(text).into_iter();
+    words
+        .filter(|word| !FRAME_WORDS.contains(&word.as_str()) && seen.insert(word.clone()))
+        .filter(|word| word.chars().any(char::is_alphanumeric))
+        .collect()
 }
 
 impl Understanding {
@@ -337,6 +360,14 @@ fn covered<'w>(words: impl Iterator<Item = &'w Word>, terms: &HashSet<String>) -
 }
 
 impl Word {
+    /// Other names of the word that stand in the knowledge, each as its words.
+    pub fn said_otherwise<'w>(&'w self, index: &'w Index) -> impl Iterator<Item = &'w [String]> {
+        let stands = |words: &&Vec<String>| {
+            !words.is_empty() && words.iter().all(|word| index.document_frequency(word) > 0)
+        };
+        self.alternatives.iter().filter(stands).map(Vec::as_slice)
+    }
+
     /// How much of the word stands among the terms: 1 for itself, 0.8 for a synonym, less for some of its pairs of
     /// characters, 0 for nothing.
     pub fn stands_in(&self, terms: &HashSet<String>) -> f32 {
@@ -352,6 +383,17 @@ impl Word {
         }
         share_in(&self.text, terms)
     }
+}
+
+/// Whether folded text says the word: a Chinese one anywhere, an English one as a word of its own.
+fn says(folded: &str, word: &str) -> bool {
+    if !word.is_ascii() {
+        return folded.contains(word);
+    }
+    folded.match_indices(word).any(|(at, _)| {
+        let is_letter = |c: char| c.is_ascii_alphanumeric();
+        !folded[..at].ends_with(is_letter) && !folded[at + word.len()..].starts_with(is_letter)
+    })
 }
 
 /// 1 for a word that stands among the terms, else less for some of its pairs of characters, 0 for nothing.

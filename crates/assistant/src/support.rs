@@ -205,6 +205,6 @@ pub(crate) fn is_about(document: &Document, model: &str) -> bool {
 }
 
 /// Whether a text names the model, however it is hyphenated there.
-fn names_model(text: &str, model: &str) -> bool {
+pub(crate) fn names_model(text: &str, model: &str) -> bool {
     fold_text(text).replace(['-', ' '], "").contains(model)
 }

@@ -14,6 +14,17 @@ pub(crate) struct Unit {
     pub words: String,
     /// What it is.
     pub form: Form,
+    /// The cells, of a table's row.
+    pub row: Option<TableRow>,
+}
+
+/// A row of a table, cell by cell.
+#[derive(Clone, Debug)]
+pub(crate) struct TableRow {
+    /// The names of the columns.
+    pub header: Vec<String>,
+    /// The row's own cells; a short row has fewer than the header.
+    pub cells: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +45,7 @@ pub(crate) fn units(document: &Document, chunk: &Chunk) -> Vec<Unit> {
 pub(crate) fn units_with(document: &Document, chunk: &Chunk, whole_chars: usize) -> Vec<Unit> {
     if let Some(answer) = document.field("answer").and_then(|field| field.span.clone()) {
         let words = document.text[answer.clone()].trim().to_owned();
-        return vec![Unit { span: answer, words, form: Form::Sentence }];
+        return vec![Unit { span: answer, words, form: Form::Sentence, row: None }];
     }
     let mut units = Vec::new();
     let mut header: Option<Header> = chunk.table_header.as_ref().and_then(|span| {
@@ -64,6 +75,7 @@ pub(crate) fn units_with(document: &Document, chunk: &Chunk, whole_chars: usize)
                         span: trim(&document.text, at),
                         words: row_words(&header.cells, &row),
                         form: Form::Row,
+                        row: Some(TableRow { header: header.cells.clone(), cells: row }),
                     });
                 }
                 _ => {
@@ -96,7 +108,7 @@ fn push_prose(document: &Document, line: Range<usize>, whole_chars: usize, units
     }
     if let Some(title) = trimmed.strip_prefix('#') {
         let words = title.trim_start_matches('#').trim().to_owned();
-        units.push(Unit { span: trim(&document.text, line), words, form: Form::Heading });
+        units.push(Unit { span: trim(&document.text, line), words, form: Form::Heading, row: None });
         return;
     }
     let (mark, form) = list_mark(trimmed);
@@ -108,7 +120,7 @@ fn push_prose(document: &Document, line: Range<usize>, whole_chars: usize, units
         let words = plain(&document.text[body.clone()]);
         if words.chars().count() <= longest_whole {
             if !words.is_empty() {
-                units.push(Unit { span: trim(&document.text, body), words, form });
+                units.push(Unit { span: trim(&document.text, body), words, form, row: None });
             }
             return;
         }
@@ -117,7 +129,7 @@ fn push_prose(document: &Document, line: Range<usize>, whole_chars: usize, units
         let span = trim(&document.text, body.start + sentence.start..body.start + sentence.end);
         let words = plain(&document.text[span.clone()]);
         if !words.is_empty() {
-            units.push(Unit { span, words, form });
+            units.push(Unit { span, words, form, row: None });
         }
     }
 }

@@ -325,6 +325,21 @@ impl Records {
     pub fn messages(&self, session_id: &str) -> Result<Vec<Message>, RecordsError> {
         messages(&self.reading(), session_id)
     }
+
+    /// The last `n` messages of a conversation, oldest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn last_messages(&self, session_id: &str, n: usize) -> Result<Vec<Message>, RecordsError> {
+        let connection = self.reading();
+        let mut statement = connection.prepare_cached(&format!(
+            "SELECT {MESSAGE_COLUMNS} FROM messages WHERE session_id = ?1 ORDER BY position DESC LIMIT ?2"
+        ))?;
+        let rows = statement.query_map((session_id, n as i64), message)?;
+        let mut messages: Vec<Message> = rows.collect::<Result<_, _>>()?;
+        messages.reverse();
+        Ok(messages)
+    }
 }
 
 const SESSION_COLUMNS: &str = "sessions.id, sessions.audience, sessions.customer_id, sessions.owner, \

@@ -176,6 +176,7 @@ mod tests {
             suggestions: Vec::new(),
             generator: "extractive".to_owned(),
             generation: None,
+            understood: None,
             took_ms: 1.5,
         }
     }

@@ -331,6 +331,8 @@ pub(crate) struct ChatReply {
     /// What a language model did for the answer; null where none was asked.
     #[schema(value_type = Option<GenerationReply>)]
     pub generation: Option<GenerationReply>,
+    /// The question in full, where the message leant on the turns before it (`那精度呢？`); null where it did not.
+    pub understood: Option<String>,
     /// Time inside the engine.
     pub took_ms: f64,
 }
@@ -543,6 +545,7 @@ impl ChatReply {
             suggestions: answer.suggestions,
             generator: answer.generator,
             generation: None,
+            understood: answer.understood,
             took_ms,
         }
     }
@@ -564,6 +567,7 @@ impl ChatReply {
             suggestions: answer.suggestions,
             generator: answer.generator,
             generation: answer.generation.map(GenerationReply::from),
+            understood: answer.understood,
             took_ms,
         }
     }

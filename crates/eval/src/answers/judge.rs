@@ -227,6 +227,7 @@ mod tests {
             suggestions: Vec::new(),
             generator: "extractive".to_owned(),
             generation: None,
+            understood: None,
             support: 0.8,
             signs: Signs::default(),
         }
