@@ -94,3 +94,129 @@ fn small_talk_is_declined_and_not_answered_from_whatever_is_near() {
         assert_eq!(reply["refusal_reason"], "out_of_scope", "{reply}");
     }
 }
+
+/// Says the messages one after another in one conversation; what each came to, in order.
+fn talk(server: &Server, messages: &[&str]) -> Vec<Value> {
+    let mut session = Value::Null;
+    let mut replies = Vec::new();
+    for message in messages {
+        let body = serde_json::json!({"message": message, "session_id": session, "audience": "internal"});
+        let reply = server.ask("/api/v1/chat", &body);
+        session = reply["session_id"].clone();
+        replies.push(reply);
+    }
+    replies
+}
+
+fn cited(reply: &Value) -> Vec<&str> {
+    let citations = reply["citations"].as_array().expect("a reply has citations");
+    citations.iter().filter_map(|citation| citation["document"]["id"].as_str()).collect()
+}
+
+#[test]
+fn what_leans_on_the_turns_before_is_read_behind_them() {
+    let data = own_sample_data();
+    let server = Server::start(&sample_knowledge(), data.path());
+    for (messages, understood, words) in [
+        (&["LB-300S 一分钟最多能贴多少瓶？", "那精度呢？"][..], "LB-300S 精度", "±0.5 mm"),
+        (&["LB-300S 的精度是多少？", "那 LB-500R 呢"], "LB-500R 的精度是多少？", "±0.3 mm"),
+        (&["LB-300S 的精度是多少？", "大一号的呢？"], "LB-500R 的精度是多少？", "±0.3 mm"),
+        (&["How fast is the LB-300S?", "what about its accuracy?"], "LB-300S accuracy", "±0.5 mm"),
+    ] {
+        let replies = talk(&server, messages);
+        let last = replies.last().unwrap();
+        assert_eq!(last["understood"], understood, "{last}");
+        assert!(last["answer"].as_str().unwrap().contains(words), "{messages:?}: {last}");
+        // A message that stands on its own is not reworded.
+        assert_eq!(replies[0]["understood"], Value::Null);
+    }
+}
+
+#[test]
+fn a_list_can_be_pointed_into_and_asked_on() {
+    let data = own_sample_data();
+    let server = Server::start(&sample_knowledge(), data.path());
+    let replies =
+        talk(&server, &["这家食品厂适合发哪些案例？", "还有吗", "发第二个给他", "那化工行业的呢？"]);
+    let (first, more, second) = (cited(&replies[0]), cited(&replies[1]), cited(&replies[2]));
+    assert!(more.iter().all(|id| !first.contains(id)), "{first:?} and then {more:?}");
+    let mut shown = more.clone();
+    shown.dedup();
+    assert!(second.iter().all(|id| *id == shown[1]), "{shown:?} and then {second:?}");
+    assert_eq!(cited(&replies[3])[0], "case-haikui-lubricant", "{}", replies[3]);
+}
+
+#[test]
+fn each_of_several_questions_is_answered_or_said_to_be_open() {
+    let data = own_sample_data();
+    let server = Server::start(&sample_knowledge(), data.path());
+    let reply = server.chat("付款怎么付？定金多少？", "customer");
+    let answer = reply["answer"].as_str().unwrap();
+    assert!(answer.contains("第一问") && answer.contains("第二问"), "{answer}");
+    assert!(cited(&reply).contains(&"delivery-times"), "{reply}");
+    let reply = server.chat("你们有食堂吗？LB-300S 精度多少？", "customer");
+    let answer = reply["answer"].as_str().unwrap();
+    assert_eq!(reply["refused"], false);
+    assert!(answer.contains("没有可靠的依据") && answer.contains("±0.5 mm"), "{answer}");
+}
+
+#[test]
+fn two_models_are_laid_side_by_side() {
+    let data = own_sample_data();
+    let server = Server::start(&sample_knowledge(), data.path());
+    let reply = server.chat("LB-150 和 LB-300S 有什么区别", "customer");
+    let answer = reply["answer"].as_str().unwrap();
+    assert!(answer.contains("| 速度 | 150 瓶/分钟[1] | 300 瓶/分钟[1] |"), "{answer}");
+    // Joined from two sheets, each figure with its own source.
+    let reply = server.chat("FP-60 和 FP-120H 的功率分别是多少", "internal");
+    assert_eq!(cited(&reply), ["fp-60", "fp-120h"], "{reply}");
+}
+
+#[test]
+fn a_competitor_is_met_with_the_whole_card_and_never_before_a_customer() {
+    let data = own_sample_data();
+    let server = Server::start(&sample_knowledge(), data.path());
+    let reply = check(&server, "博润特跟我们比差在哪", "comp-borunte", "一句话");
+    let answer = reply["answer"].as_str().unwrap();
+    assert!(answer.contains("| 换型 | 35 分钟 | 12 分钟；QuickChange 4 分钟[2] |"), "{answer}");
+    assert!(answer.contains("**我们怎么打**"), "{answer}");
+    let reply = server.chat("博润特跟我们比差在哪", "customer");
+    assert!(!cited(&reply).contains(&"comp-borunte"), "{reply}");
+}
+
+#[test]
+fn a_brief_gathers_what_is_known_of_a_customer() {
+    let data = own_sample_data();
+    let server = Server::start(&sample_knowledge(), data.path());
+    let reply = server.chat("下周拜访华睿饮料，帮我梳理一下这个客户的情况", "internal");
+    let (answer, cited) = (reply["answer"].as_str().unwrap(), cited(&reply));
+    assert!(answer.contains("**以前问过**") && cited.contains(&"case-huarui-labelling"), "{reply}");
+    assert!(cited.iter().any(|id| id.starts_with("qa-2025#")), "{reply}");
+}
+
+#[test]
+fn a_model_that_there_is_not_is_refused_with_those_that_there_are() {
+    let data = own_sample_data();
+    let server = Server::start(&sample_knowledge(), data.path());
+    let reply = server.chat("LB-450 的价格", "customer");
+    assert_eq!(reply["refused"], true);
+    assert!(reply["answer"].as_str().unwrap().contains("LB-500R"), "{reply}");
+}
+
+#[test]
+fn what_is_to_be_sent_is_for_customers_and_says_where_it_does_not_fit() {
+    let data = own_sample_data();
+    let server = Server::start(&sample_knowledge(), data.path());
+    let body = serde_json::json!({
+        "message": "这个客户适合发哪些案例？", "audience": "internal",
+        "customer": {"industry": "饮料", "company_size": "大型", "region": "华东"},
+    });
+    let reply = server.ask("/api/v1/chat", &body);
+    assert!(reply["answer"].as_str().unwrap().contains("不同在：规模是小型，客户是大型"), "{reply}");
+    for citation in reply["citations"].as_array().unwrap() {
+        assert_eq!(citation["document"]["audience"], "customer", "{reply}");
+    }
+    // With nothing known of the customer the answer asks for the one thing that would help most.
+    let reply = server.chat("有什么案例可以发", "internal");
+    assert!(reply["answer"].as_str().unwrap().contains("哪个行业"), "{reply}");
+}

@@ -13,7 +13,7 @@ use crate::draft::{Draft, without_marks};
 use crate::facts::same_question;
 use crate::question::{Language, Understanding, models};
 use crate::support::names_model;
-use crate::units::{Evidence, Form, units};
+use crate::units::{Evidence, Form, tables_whole, units};
 
 /// Rows of the table, at most.
 const ROWS: usize = 12;
@@ -106,7 +106,7 @@ fn from_one_table(question: &Understanding, index: &Index, audience: Audience, d
         }
         let mut lines = Vec::new();
         for chunk in index.chunks(&document.id) {
-            for unit in units(document, chunk).into_iter().filter(|unit| unit.form == Form::Row) {
+            for unit in tables_whole(units(document, chunk)) {
                 let Some(row) = &unit.row else { continue };
                 let column = |model: &String| row.header.iter().position(|name| is_model(name, model));
                 let columns: Option<Vec<usize>> = question.models.iter().map(column).collect();

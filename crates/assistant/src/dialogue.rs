@@ -5,11 +5,12 @@
 //! same model, another subject for the same kind of search. A message that stands on its own is left as it is; what a
 //! message came to mean is kept with the answer and shown, so that a wrong guess is seen.
 
-use flightdeck_corpus::{Audience, DocumentId, Kind};
+use flightdeck_corpus::{Audience, DocumentId};
 use flightdeck_retrieval::{Index, fold_text, is_han};
 use jiff::civil::Date;
 
 use crate::answer::Intent;
+use crate::products::neighbour;
 use crate::question::{Language, content_words, models};
 
 /// A turn that was taken: what was asked, and what was shown.
@@ -345,36 +346,6 @@ fn without_models(text: &str, models: &[String]) -> String {
     }
     rest.push_str(&text[from..]);
     rest.trim().to_owned()
-}
-
-/// The product of the same family that comes next in size, as its sheet spells it.
-fn neighbour(model: &str, bigger: bool, index: &Index, audience: Audience, day: Date) -> Option<String> {
-    let (family, size) = family(model)?;
-    let mut sizes: Vec<(u64, String)> = Vec::new();
-    for document in index.served(audience, day).filter(|document| document.kind == Kind::Product) {
-        for product in &document.profile.product {
-            let [known] = &models(&fold_text(product))[..] else { continue };
-            if let Some((of, number)) = self::family(known)
-                && of == family
-            {
-                sizes.push((number, product.clone()));
-            }
-        }
-    }
-    sizes.sort();
-    if bigger {
-        sizes.into_iter().find(|(number, _)| *number > size).map(|(_, name)| name)
-    } else {
-        sizes.into_iter().rev().find(|(number, _)| *number < size).map(|(_, name)| name)
-    }
-}
-
-/// The letters that a model number begins with, and its first number.
-fn family(model: &str) -> Option<(&str, u64)> {
-    let letters = model.bytes().take_while(u8::is_ascii_alphabetic).count();
-    let digits = model[letters..].bytes().take_while(u8::is_ascii_digit).count();
-    let number = model[letters..letters + digits].parse().ok()?;
-    (letters > 0).then_some((&model[..letters], number))
 }
 
 /// What an intent looks for, as people name it.

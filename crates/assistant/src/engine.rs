@@ -14,7 +14,9 @@ use crate::intent::Names;
 use crate::question::{Language, Understanding, understand};
 use crate::sentences::marks;
 use crate::support::{self, Signs};
-use crate::{brief, cases, compare, facts, intent, objection, plan, refusal, templates, videos};
+use crate::{
+    brief, cases, compare, facts, intent, objection, plan, products, refusal, rival, templates, videos,
+};
 
 /// The generator's name when answers are composed from the sources' own words.
 pub(crate) const EXTRACTIVE: &str = "extractive";
@@ -155,7 +157,7 @@ fn answer(meaning: &Meaning, asking: &Asking<'_>) -> Result<Composed, RetrievalE
     let mut question = understand(text, first_guess, asking.customer.clone(), index);
     let says_nothing = !text.chars().any(char::is_alphanumeric);
     if says_nothing || (intent::is_small_talk(text) && question.models.is_empty()) {
-        return Ok(refuse(&question, RefusalReason::OutOfScope, &[], audience, Signs::default()).into());
+        return Ok(refuse(&question, RefusalReason::OutOfScope, &[], asking, Signs::default()).into());
     }
     let mut passages = plan::retrieve(&question, index, audience, day)?;
     if told.is_none() {
@@ -175,9 +177,11 @@ fn answer(meaning: &Meaning, asking: &Asking<'_>) -> Result<Composed, RetrievalE
     let known = known.filter(|known| !known.is_empty());
     let signs = support::signs(&question, &passages, audience, index);
     tracing::debug!(intent = question.intent.name(), ?signs, support = signs.support(), "judged");
-    let is_supported = known.is_some() || signs.support() >= support::THRESHOLD;
+    let card =
+        if question.intent == Intent::CompareCompetitor { rival::card(&question, asking) } else { None };
+    let is_supported = known.is_some() || card.is_some() || signs.support() >= support::THRESHOLD;
     if passages.is_empty() || !is_supported {
-        return Ok(refuse(&question, RefusalReason::NotInKnowledge, &passages, audience, signs).into());
+        return Ok(refuse(&question, RefusalReason::NotInKnowledge, &passages, asking, signs).into());
     }
     let mut draft = Draft::default();
     match (question.intent, &known) {
@@ -186,6 +190,9 @@ fn answer(meaning: &Meaning, asking: &Asking<'_>) -> Result<Composed, RetrievalE
         (Intent::RecommendVideos, _) => videos::compose(&question, &passages, index, &mut draft),
         (Intent::FindTemplate, _) => templates::compose(&question, &passages, index, &mut draft),
         (Intent::HandleObjection, _) => objection::compose(&question, &passages, index, &mut draft),
+        (Intent::CompareCompetitor, _) if card.is_some() => {
+            rival::compose(card.as_ref().expect("the guard says so"), index, &mut draft);
+        }
         _ => {
             let is_compared = compare::is_asked(&question)
                 && compare::compose(&question, &passages, index, audience, day, &mut draft);
@@ -195,7 +202,7 @@ fn answer(meaning: &Meaning, asking: &Asking<'_>) -> Result<Composed, RetrievalE
         }
     }
     if draft.is_empty() {
-        return Ok(refuse(&question, RefusalReason::NotInKnowledge, &passages, audience, signs).into());
+        return Ok(refuse(&question, RefusalReason::NotInKnowledge, &passages, asking, signs).into());
     }
     let (text, citations) = draft.finish();
     let suggestions = suggestions(&question, &passages, audience);
@@ -218,12 +225,18 @@ fn refuse(
     question: &Understanding,
     reason: RefusalReason,
     near: &[Passage],
-    audience: Audience,
+    asking: &Asking<'_>,
     signs: Signs,
 ) -> Answer {
+    let mut instead: Vec<String> = Vec::new();
+    if signs.foreign_model {
+        for model in &question.models {
+            instead.extend(products::siblings(model, asking.index, asking.audience, asking.day));
+        }
+    }
     Answer {
         intent: question.intent,
-        text: refusal::words(question, reason, near, audience),
+        text: refusal::words(question, reason, near, asking.audience, &instead),
         citations: Vec::new(),
         outcome: Outcome::Abstained(reason),
         suggestions: refusal::suggestions(question, near),

@@ -76,9 +76,15 @@ impl Names {
         Self { competitors, customers }
     }
 
+    /// The competitors that folded text names.
+    pub fn competitors_in(&self, text: &str) -> Vec<&str> {
+        let names = self.competitors.iter().map(String::as_str);
+        names.filter(|name| text.contains(name)).collect()
+    }
+
     /// Whether folded text names a competitor.
     pub fn competitor_in(&self, question: &str) -> bool {
-        self.competitors.iter().any(|name| question.contains(name.as_str()))
+        !self.competitors_in(question).is_empty()
     }
 
     /// The customers that folded text names.

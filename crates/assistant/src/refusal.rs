@@ -6,19 +6,35 @@ use flightdeck_retrieval::Passage;
 use crate::answer::RefusalReason;
 use crate::question::{Language, Understanding};
 
-/// The words of a refusal. They name nothing that the audience may not see: what is near was found for the same
+/// Products that are named instead of the one asked about, at most.
+const INSTEAD: usize = 3;
+
+/// The words of a refusal; `instead` are products near one that there is not, the nearest first. They name nothing that the audience may not see: what is near was found for the same
 /// audience, and a customer is told of people only in general.
 pub(crate) fn words(
     question: &Understanding,
     reason: RefusalReason,
     near: &[Passage],
     audience: Audience,
+    instead: &[String],
 ) -> String {
     let language = question.language;
     if reason == RefusalReason::OutOfScope {
         let zh = "这个我帮不上。可以问我产品、案例、报价、售后，或者直接贴客户的原话。";
         let en = "I cannot help with that. Ask me about products, cases, prices or service, or paste what the customer said.";
         return language.pick(zh, en).to_owned();
+    }
+    if !instead.is_empty() {
+        let near: Vec<&str> = instead.iter().take(INSTEAD).map(String::as_str).collect();
+        return match language {
+            Language::Chinese => {
+                format!("资料里没有这个型号，我不编。同系列有的是 {}，要看哪一台直接问我。", near.join("、"))
+            }
+            Language::English => format!(
+                "There is no such model in our material, and I will not make one up. Of the same series there are {}.",
+                near.join(", ")
+            ),
+        };
     }
     if audience == Audience::Customer {
         let zh = "这个问题我手头没有可靠的依据，不敢随便答。我请同事确认后回复您。";

@@ -93,6 +93,27 @@ pub(crate) fn units_with(document: &Document, chunk: &Chunk, whole_chars: usize)
     units
 }
 
+/// The same units, but every row of a table stands on the whole table: what is shown as a table is quoted as one.
+pub(crate) fn tables_whole(mut units: Vec<Unit>) -> Vec<Unit> {
+    let mut first = 0;
+    while first < units.len() {
+        let header = |unit: &Unit| unit.row.as_ref().map(|row| row.header.clone());
+        let same = units[first..]
+            .iter()
+            .take_while(|unit| unit.row.is_some() && header(unit) == header(&units[first]));
+        let n_rows = same.count();
+        if n_rows > 1 {
+            let start = units[first].span.start;
+            let end = units[first + n_rows - 1].span.end;
+            for unit in &mut units[first..first + n_rows] {
+                unit.span = start..end;
+            }
+        }
+        first += n_rows.max(1);
+    }
+    units
+}
+
 /// The header of the table that is being read.
 struct Header {
     /// Where its line starts in the document's text.
