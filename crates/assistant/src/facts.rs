@@ -29,6 +29,10 @@ const OWN_SHEET: f32 = 0.95;
 const SAME_QUESTION: f32 = 0.5;
 /// Share of each question that must stand in the other for an approved answer to lead.
 const SAME_WORDS: f32 = 0.8;
+/// From this share on all of the question stands in the other, and then it may be half of it: `保修多久` and
+/// `整机保修多久`.
+const ALL_WORDS: f32 = 0.95;
+const HALF_OF_THEIRS: f32 = 0.5;
 /// A unit is taken when its score is at least this share of the best one's,
 const CLOSE: f32 = 0.62;
 /// and heard as another document's voice from this share on.
@@ -42,6 +46,8 @@ struct Scored {
     score: f32,
     passage: usize,
     terms: HashSet<String>,
+    /// Whether it shares more with the question than the models named.
+    speaks_to_it: bool,
 }
 
 /// Writes the answer to a question of fact.
@@ -86,7 +92,7 @@ fn lead_with_same_question(
         None => {
             chosen.truncate(UNITS - 1);
             let terms = index.terms(&evidence.unit.words);
-            Scored { evidence, score: 0.0, passage: 0, terms }
+            Scored { evidence, score: 0.0, passage: 0, terms, speaks_to_it: true }
         }
     };
     chosen.insert(0, lead);
@@ -109,8 +115,9 @@ pub(crate) fn same_question(
             let total: f32 = theirs.iter().map(|word| index.rarity(word)).sum();
             let shared: f32 =
                 theirs.iter().map(|word| index.rarity(word) * question::share_in(word, &asked)).sum();
-            question.coverage(&index.terms(&document.title)) >= SAME_WORDS
-                && shared >= SAME_WORDS * total.max(f32::EPSILON)
+            let (ours, theirs) =
+                (question.coverage(&index.terms(&document.title)), shared / total.max(f32::EPSILON));
+            ours >= SAME_WORDS && theirs >= SAME_WORDS || ours >= ALL_WORDS && theirs >= HALF_OF_THEIRS
         }
     })?;
     let unit = units_with(&passage.document, &passage.chunk, 0).into_iter().next()?;
@@ -217,7 +224,11 @@ fn score(question: &Understanding, read: &[Source<'_>], index: &Index) -> Vec<Sc
             let long = LENGTH_COST * (length as f32 / 200.0).min(1.0);
             let score = meaning / total + figure - stub - long + 0.6 * source.standing;
             let evidence = Evidence { document: document.clone(), chunk: source.chunk.clone(), unit };
-            scored.push(Scored { evidence, score, passage: passage_idx, terms });
+            let asked = question.words.iter().filter(|word| !question.models.contains(&word.text));
+            let speaks_to_it = asked
+                .clone()
+                .any(|word| word.stands_in(&terms) > 0.0 || word.stands_in(&heading_terms) > 0.0);
+            scored.push(Scored { evidence, score, passage: passage_idx, terms, speaks_to_it });
         }
     }
     scored
@@ -235,6 +246,10 @@ fn is_about_any(question: &Understanding, document: &Document) -> bool {
 /// speak to the question at least three of them are heard, so that a rep sees whether they agree.
 fn choose(question: &Understanding, read: &[Source<'_>], mut candidates: Vec<Scored>) -> Vec<Scored> {
     candidates.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.passage.cmp(&b.passage)));
+    // What only shares the model with the question answers something else.
+    if candidates.first().is_some_and(|best| best.speaks_to_it) {
+        candidates.retain(|candidate| candidate.speaks_to_it);
+    }
     let best = candidates.first().map_or(0.0, |scored| scored.score);
     let wanted = if question.models.len() > 1 { UNITS + 2 } else { UNITS };
     let mut chosen: Vec<Scored> = Vec::new();

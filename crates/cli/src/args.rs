@@ -153,6 +153,28 @@ pub enum EvalCommand {
     Retrieval(EvalRetrievalArgs),
     /// Right source cited, refusals, leaks and latency; exit status 1 when anything leaks
     Answers(EvalAnswersArgs),
+    /// Whether what the passages do not answer is refused: shares, and the area under the support score's curve
+    Refusal(EvalRefusalArgs),
+}
+
+/// Flags of `eval refusal`.
+#[derive(Debug, Args)]
+pub struct EvalRefusalArgs {
+    /// Passages, `.jsonl` or `.jsonl.zst`
+    #[arg(long, value_name = "F")]
+    pub corpus: PathBuf,
+    /// Questions, `.jsonl`
+    #[arg(long, value_name = "F")]
+    pub queries: PathBuf,
+    /// Questions that the passages do not answer, `.jsonl`; those of `--queries` are then all answerable
+    #[arg(long, value_name = "F", required_unless_present = "expect")]
+    pub unanswerable: Option<PathBuf>,
+    /// For each of the questions, whether it is to be answered: `{"id","expect":"answer"|"refuse"}` a line
+    #[arg(long, value_name = "F", conflicts_with = "unanswerable")]
+    pub expect: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "described there")]
+    pub output: JsonArgs,
 }
 
 /// Flags of `eval retrieval`.
@@ -234,6 +256,8 @@ pub enum BenchCommand {
         #[allow(missing_docs, reason = "described there")]
         output: JsonArgs,
     },
+    /// Time from a question's arrival to its composed answer while questions arrive at a steady rate
+    Answers(BenchAnswersArgs),
     /// Latency of all modes, throughput, recall of the vector search, index size and load time
     Search {
         /// Instead of the knowledge folder, this many made-up passages with made-up vectors
@@ -243,6 +267,20 @@ pub enum BenchCommand {
         #[allow(missing_docs, reason = "described there")]
         output: JsonArgs,
     },
+}
+
+/// Flags of `bench answers`.
+#[derive(Debug, Args)]
+pub struct BenchAnswersArgs {
+    /// Questions as for `eval answers`
+    #[arg(long, value_name = "F")]
+    pub questions: PathBuf,
+    /// Questions that arrive in a second
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub rate: u32,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "described there")]
+    pub output: JsonArgs,
 }
 
 /// What to do with customers.

@@ -228,6 +228,7 @@ impl From<EvalError> for Failure {
     fn from(error: EvalError) -> Self {
         match error {
             EvalError::Retrieval(error) => error.into(),
+            EvalError::Assistant(error) => error.into(),
             EvalError::NoIndex => AssistantError::NoIndex.into(),
             EvalError::Unreadable { .. } | EvalError::Unwritable { .. } => {
                 Self::new(format!("{error}; check the path"), format!("{error}；请检查路径"))

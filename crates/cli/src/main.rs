@@ -145,12 +145,14 @@ fn dispatch(config: &Config, command: Command) -> Result<Verdict, Failure> {
         Command::Ask(args) => commands::ask::run(config, args),
         Command::Eval(EvalCommand::Retrieval(args)) => commands::eval::retrieval(config, &args),
         Command::Eval(EvalCommand::Answers(args)) => commands::eval::answers(config, &args),
+        Command::Eval(EvalCommand::Refusal(args)) => commands::eval::refusal(config, &args),
         Command::Models(ModelsCommand::List(output)) => commands::models::list(config, output),
         Command::Models(ModelsCommand::Pull { name }) => commands::models::pull(&name),
         Command::Models(ModelsCommand::Import { file }) => commands::models::import(config, &file),
         Command::Extract(args) => commands::extract::run(config, &args),
         // Handled before there are settings.
         Command::ReadWorker => Ok(Verdict::Well),
+        Command::Bench(BenchCommand::Answers(args)) => commands::bench_answers::run(config, &args),
         Command::Bench(BenchCommand::Embed { texts, threads, output }) => {
             commands::bench_embed::run(config, &texts, threads, output)
         }

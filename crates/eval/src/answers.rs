@@ -96,7 +96,8 @@ pub fn evaluate(
     Report { overall: overall.figures(), by_intent: finish(by_intent), by_type: finish(by_type), failures }
 }
 
-fn request_of(question: &Question, day: Date) -> Request {
+/// The question as the assistant is asked it, on its own.
+pub fn request_of(question: &Question, day: Date) -> Request {
     let (customer_id, customer) = match &question.customer {
         None => (None, None),
         Some(QuestionCustomer::Id(id)) => (Some(id.clone()), None),

@@ -3,7 +3,7 @@
 //! JSON lines may be compressed with zstd, told by the first bytes and not by the name. A line that does not fit is
 //! an error with its number: a measurement over half a file would be a wrong measurement.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
 use std::path::Path;
 
@@ -199,6 +199,27 @@ pub fn read_topics(path: &Path) -> Result<Vec<Topic>, EvalError> {
     let topics: Vec<Topic> = read_json_lines(path)?;
     unique_ids(path, topics.iter().map(|topic| topic.id.as_str()))?;
     Ok(topics)
+}
+
+/// Whether each question of `expect.jsonl` is to be answered (`{"id","expect":"answer"|"refuse"}`).
+///
+/// # Errors
+/// As [`read_passages`].
+pub fn read_expectations(path: &Path) -> Result<HashMap<String, bool>, EvalError> {
+    #[derive(Deserialize)]
+    struct Line {
+        id: String,
+        expect: Expected,
+    }
+    #[derive(Deserialize, PartialEq)]
+    #[serde(rename_all = "lowercase")]
+    enum Expected {
+        Answer,
+        Refuse,
+    }
+    let lines: Vec<Line> = read_json_lines(path)?;
+    unique_ids(path, lines.iter().map(|line| line.id.as_str()))?;
+    Ok(lines.into_iter().map(|line| (line.id, line.expect == Expected::Answer)).collect())
 }
 
 /// The questions of a set for the assistant, in order.

@@ -11,15 +11,17 @@ mod data;
 pub mod figures;
 mod latency;
 pub mod metrics;
+pub mod refusal;
 pub mod retrieval;
 mod trec;
 
 use std::path::PathBuf;
 
 pub use data::{
-    Expectation, Passage, Qrels, Question, QuestionCustomer, Topic, read_passages, read_qrels,
-    read_questions, read_topics,
+    Expectation, Passage, Qrels, Question, QuestionCustomer, Topic, read_expectations, read_passages,
+    read_qrels, read_questions, read_topics,
 };
+use flightdeck_assistant::AssistantError;
 use flightdeck_retrieval::RetrievalError;
 pub use latency::Latency;
 pub use trec::write_run;
@@ -64,6 +66,9 @@ pub enum EvalError {
     /// Building or asking the index failed.
     #[error(transparent)]
     Retrieval(#[from] RetrievalError),
+    /// The assistant failed.
+    #[error(transparent)]
+    Assistant(#[from] AssistantError),
     /// There is no index to ask.
     #[error("no index is loaded")]
     NoIndex,

@@ -111,7 +111,7 @@ pub fn evaluate_all(
     progress: &(dyn Fn(Progress) -> bool + Sync),
 ) -> Result<Vec<Report>, EvalError> {
     let started = Instant::now();
-    let folder = cache_folder(task);
+    let folder = cache_folder(task.cache, &*task.embedder, task.settings, task.passages);
     let store = Store::open_with(&folder, Access::Write, task.embedder.clone(), task.settings)?;
     let mut embedded = 0;
     if store.current().is_none() {
@@ -204,27 +204,32 @@ fn measure<'a>(
 }
 
 /// The folder of this set's index: its name changes with everything that the index depends on.
-fn cache_folder(task: &Task<'_>) -> PathBuf {
+pub(crate) fn cache_folder(
+    cache: &Path,
+    embedder: &dyn Embedder,
+    settings: Settings,
+    passages: &[Passage],
+) -> PathBuf {
     let mut hasher = Sha256::new();
     let mut part = |text: &str| {
         hasher.update((text.len() as u64).to_le_bytes());
         hasher.update(text.as_bytes());
     };
     part(env!("CARGO_PKG_VERSION"));
-    part(task.embedder.id());
-    part(&format!("{:?}", task.settings.vectors));
-    for passage in task.passages {
+    part(embedder.id());
+    part(&format!("{:?}", settings.vectors));
+    for passage in passages {
         part(&passage.id);
         part(&passage.title);
         part(&passage.text);
     }
     let digest = hasher.finalize();
     let name = u64::from_be_bytes(*digest.first_chunk().expect("SHA-256 has 32 bytes"));
-    task.cache.join(format!("{name:016x}"))
+    cache.join(format!("{name:016x}"))
 }
 
 /// Each passage as a public document of one chunk.
-fn corpus_of(passages: &[Passage]) -> Corpus {
+pub(crate) fn corpus_of(passages: &[Passage]) -> Corpus {
     let mut seen = HashSet::new();
     let mut corpus = Corpus::default();
     for passage in passages.iter().filter(|passage| seen.insert(passage.id.as_str())) {

@@ -6,11 +6,12 @@ use flightdeck_assistant::Assistant;
 use flightdeck_eval::answers::{self, Figures};
 use flightdeck_eval::retrieval::{self, Report, Task};
 use flightdeck_eval::{
-    ablation, bootstrap, read_passages, read_qrels, read_questions, read_topics, write_run,
+    Topic, ablation, bootstrap, read_expectations, read_passages, read_qrels, read_questions, read_topics,
+    refusal, write_run,
 };
 use flightdeck_retrieval::Mode;
 
-use crate::args::{EvalAnswersArgs, EvalRetrievalArgs};
+use crate::args::{EvalAnswersArgs, EvalRefusalArgs, EvalRetrievalArgs};
 use crate::failure::Failure;
 use crate::language::Language;
 use crate::progress::UpdateBar;
@@ -86,6 +87,62 @@ fn retrieval_table(report: &Report) -> String {
         ("index", format!("{:.2} s", report.index_seconds)),
     ];
     output::table(&rows.map(|(name, value)| vec![name.to_owned(), value]))
+}
+
+/// Runs `eval refusal`.
+///
+/// # Errors
+/// When a file does not fit, or the index of the set cannot be made.
+pub fn refusal(config: &Config, args: &EvalRefusalArgs) -> Result<Verdict, Failure> {
+    let passages = read_passages(&args.corpus)?;
+    let topics = read_topics(&args.queries)?;
+    let questions: Vec<(Topic, bool)> = match (&args.expect, &args.unanswerable) {
+        (Some(expect), _) => {
+            let expected = read_expectations(expect)?;
+            let known = |topic: Topic| expected.get(&topic.id).map(|answer| (topic, *answer));
+            topics.into_iter().filter_map(known).collect()
+        }
+        (None, Some(unanswerable)) => {
+            let unanswerable = read_topics(unanswerable)?.into_iter().map(|topic| (topic, false));
+            topics.into_iter().map(|topic| (topic, true)).chain(unanswerable).collect()
+        }
+        (None, None) => Vec::new(),
+    };
+    let cache = config.data.join(CACHE);
+    let task = refusal::Task {
+        passages: &passages,
+        questions: &questions,
+        cache: &cache,
+        embedder: workbench::load_model(config)?,
+        settings: config.retrieval,
+        day: workbench::today(),
+    };
+    let bar = UpdateBar::new(config.language);
+    let report = refusal::evaluate(&task, &|progress| bar.show(progress), &|_| {})?;
+    drop(bar);
+    if args.output.json {
+        output::json(&report)?;
+        return Ok(Verdict::Well);
+    }
+    let language = config.language;
+    let refused =
+        |shares: refusal::Refused| vec![format!("{:.3}", shares.rightly), format!("{:.3}", shares.wrongly)];
+    let row = |name: String, shares| [vec![name], refused(shares)].concat();
+    let rows = [
+        vec![
+            format!("{} + {}, AUC {:.3}", report.answerable, report.unanswerable, report.auc),
+            language.pick("refused rightly", "应拒已拒").to_owned(),
+            language.pick("wrongly", "误拒").to_owned(),
+        ],
+        row(language.pick("as set", "现行设置").to_owned(), report.as_set),
+        row(
+            format!("{} {:.3}", language.pick("threshold", "阈值"), report.chosen.threshold),
+            report.chosen.on_its_half,
+        ),
+        row(language.pick("on the other half", "另一半问题").to_owned(), report.chosen.on_the_other),
+    ];
+    output::text(&output::table(&rows))?;
+    Ok(Verdict::Well)
 }
 
 /// Runs `eval answers`: status 1 when anything leaks.

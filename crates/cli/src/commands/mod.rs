@@ -1,6 +1,7 @@
 //! One file a command; each gets the settings and its flags, prints, and says how it went.
 
 pub mod ask;
+pub mod bench_answers;
 pub mod bench_embed;
 pub mod bench_search;
 pub mod check;
