@@ -165,10 +165,7 @@ fn rows(sheet: &Arc<Document>, index: &Index) -> Vec<(String, Cell)> {
     for chunk in index.chunks(&sheet.id) {
         for unit in units(sheet, chunk).into_iter().filter(|unit| unit.form == Form::Row) {
             let Some(row) = &unit.row else { continue };
-            let (name, value) = match row.cells.as_slice() {
-                [name, value] | [_, name, value] => (name, value),
-                _ => continue,
-            };
+            let ([name, value] | [_, name, value]) = row.cells.as_slice() else { continue };
             if name.trim().is_empty() || value.trim().is_empty() {
                 continue;
             }

@@ -67,7 +67,7 @@ pub(crate) fn compose(question: &Understanding, passages: &[Passage], index: &In
         }
         let title_terms = index.terms(&scored.evidence.document.title);
         let is_same_question = i == 0 && question.coverage(&title_terms) >= SAME_QUESTION;
-        let label = label(&scored.evidence, is_same_question);
+        let label = label(&scored.evidence, is_same_question, question.language);
         if !label.is_empty() {
             draft.frame(&label);
         }
@@ -87,13 +87,12 @@ fn lead_with_same_question(
     if chosen.first().is_some_and(is_it) {
         return;
     }
-    let lead = match chosen.iter().position(is_it) {
-        Some(at) => chosen.remove(at),
-        None => {
-            chosen.truncate(UNITS - 1);
-            let terms = index.terms(&evidence.unit.words);
-            Scored { evidence, score: 0.0, passage: 0, terms, speaks_to_it: true }
-        }
+    let lead = if let Some(at) = chosen.iter().position(is_it) {
+        chosen.remove(at)
+    } else {
+        chosen.truncate(UNITS - 1);
+        let terms = index.terms(&evidence.unit.words);
+        Scored { evidence, score: 0.0, passage: 0, terms, speaks_to_it: true }
     };
     chosen.insert(0, lead);
 }
@@ -296,11 +295,16 @@ fn overlap(a: &HashSet<String>, b: &HashSet<String>) -> f32 {
 }
 
 /// What a unit needs to be understood alone: a table row the product or document it is about, an answer to another
-/// question that question.
-fn label(evidence: &Evidence, is_same_question: bool) -> String {
-    let is_answer = evidence.document.field("answer").is_some();
-    if is_answer && !is_same_question && evidence.document.title.chars().count() <= 40 {
-        return format!("「{}」", crate::draft::without_marks(&evidence.document.title));
+/// question that question, what a colleague once answered how that ended.
+fn label(evidence: &Evidence, is_same_question: bool, language: Language) -> String {
+    if evidence.document.field("answer").is_some() {
+        let title = &evidence.document.title;
+        let question = if !is_same_question && title.chars().count() <= 40 {
+            format!("「{}」", crate::draft::without_marks(title))
+        } else {
+            String::new()
+        };
+        return question + &outcome(&evidence.document, language);
     }
     if evidence.unit.form != Form::Row {
         return String::new();
@@ -315,4 +319,16 @@ fn label(evidence: &Evidence, is_same_question: bool) -> String {
     } else {
         format!("{name} · ")
     }
+}
+
+/// That a colleague answered a customer so, and how it ended; nothing for what is no Q&A history.
+fn outcome(document: &Document, language: Language) -> String {
+    let ended = document.field("outcome").map(|field| field.value.trim().to_lowercase());
+    let Some(ended) = ended.filter(|_| document.kind == Kind::Qa) else { return String::new() };
+    let (chinese, english) = match ended.as_str() {
+        "won" | "成交" => ("（同事答过，后来成交）", "(a colleague's answer; the deal was won) "),
+        "lost" | "丢单" => ("（同事答过，后来丢单）", "(a colleague's answer; the deal was lost) "),
+        _ => ("（同事答过）", "(a colleague's answer) "),
+    };
+    language.pick(chinese, english).to_owned()
 }

@@ -136,11 +136,11 @@ pub fn evaluate(
     })
 }
 
-fn shares<'j>(judged: impl Iterator<Item = &'j Judged>, refuses: impl Fn(&Judged) -> bool) -> Refused {
+fn shares<'j>(judged: impl Iterator<Item = &'j Judged>, is_refused: impl Fn(&Judged) -> bool) -> Refused {
     let (mut rightly, mut wrongly) = ((0_usize, 0_usize), (0_usize, 0_usize));
     for one in judged {
         let (refused, all) = if one.answerable { &mut wrongly } else { &mut rightly };
-        *refused += usize::from(refuses(one));
+        *refused += usize::from(is_refused(one));
         *all += 1;
     }
     let share = |(refused, all): (usize, usize)| refused as f64 / all.max(1) as f64;
@@ -154,7 +154,8 @@ fn auc(judged: &[Judged]) -> f64 {
     let (mut below, mut won) = (0_usize, 0.0);
     let mut start = 0;
     while start < scores.len() {
-        let end = start + scores[start..].iter().take_while(|one| one.0 == scores[start].0).count();
+        let end = start
+            + scores[start..].iter().take_while(|one| one.0.total_cmp(&scores[start].0).is_eq()).count();
         let answerable = scores[start..end].iter().filter(|one| one.1).count();
         let unanswerable = end - start - answerable;
         won += answerable as f64 * (below as f64 + unanswerable as f64 / 2.0);

@@ -335,7 +335,7 @@ impl Records {
         let mut statement = connection.prepare_cached(&format!(
             "SELECT {MESSAGE_COLUMNS} FROM messages WHERE session_id = ?1 ORDER BY position DESC LIMIT ?2"
         ))?;
-        let rows = statement.query_map((session_id, n as i64), message)?;
+        let rows = statement.query_map((session_id, i64::try_from(n).unwrap_or(i64::MAX)), message)?;
         let mut messages: Vec<Message> = rows.collect::<Result<_, _>>()?;
         messages.reverse();
         Ok(messages)
