@@ -374,3 +374,32 @@ fn a_reader_that_stops_reading_is_nobody_s_trouble() {
     let output = child.wait_with_output().unwrap();
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+#[test]
+fn refusal_is_measured_on_a_set_of_questions_and_answers_at_a_rate() {
+    let folder = folder();
+    let place = |name: &str| folder.path().join(name).display().to_string();
+    let lines = |name: &str, lines: &[(String, String)]| {
+        let text = lines.iter().map(|(id, text)| serde_json::json!({"id": id, "text": text}).to_string());
+        write(folder.path(), name, text.collect::<Vec<_>>().join("\n"));
+    };
+    let things = ["贴标机", "灌装机", "封箱机", "码垛机器人", "旋盖机", "检测仪", "开箱机", "枕包机"];
+    let passages = things.iter().enumerate().map(|(nth, thing)| {
+        (format!("p{nth}"), format!("{thing}的保修期是 {} 个月，从验收那天算起。", nth + 10))
+    });
+    lines("corpus.jsonl", &passages.collect::<Vec<_>>());
+    let asked = things.iter().enumerate();
+    let questions = asked.clone().map(|(nth, thing)| (format!("q{nth}"), format!("{thing}的保修期是几个月？")));
+    lines("queries.jsonl", &questions.collect::<Vec<_>>());
+    let open = asked.map(|(nth, _)| (format!("u{nth}"), format!("第{nth}届董事会的主席叫什么名字？")));
+    lines("open.jsonl", &open.collect::<Vec<_>>());
+    let (corpus, queries, open) = (place("corpus.jsonl"), place("queries.jsonl"), place("open.jsonl"));
+    let data = place("data");
+    let arguments = ["--data", &data, "eval", "refusal", "--corpus", &corpus, "--queries", &queries];
+    let report = run(&[&arguments[..], &["--unanswerable", &open, "--json"]].concat()).expect_status(0).json();
+    assert_eq!((&report["answerable"], &report["unanswerable"]), (&8.into(), &8.into()), "{report}");
+    assert_eq!((&report["auc"], &report["as_set"]["rightly"]), (&1.0.into(), &1.0.into()), "{report}");
+
+    let arguments = ["--data", &data, "bench", "answers", "--questions", &queries, "--rate", "50", "--json"];
+    run(&arguments).expect_status(2).expect_one_line(&["queries.jsonl"]);
+}

@@ -248,7 +248,8 @@ fn all_that_is_always_true_holds_for_every_question_of_the_sample() {
     let gaps = records.gaps(100_000).unwrap();
     assert!(!gaps.is_empty() && n_refused > 0);
     let recorded: usize = gaps.iter().map(|gap| gap.count as usize).sum();
-    assert_eq!(recorded, n_refused, "every refusal is a gap");
+    // A message of several questions leaves a gap for each that is open, also where the others are answered.
+    assert!(recorded >= n_refused, "every refusal is a gap: {recorded} of {n_refused}");
 }
 
 /// Questions that nobody would ask, and some that somebody might to get at what is hidden.

@@ -321,14 +321,31 @@ fn label(evidence: &Evidence, is_same_question: bool, language: Language) -> Str
     }
 }
 
+/// How a colleague's answer ended, in Chinese and English.
+const ENDINGS: [(&str, &str); 3] = [
+    ("（同事答过，后来成交）", "(a colleague's answer; the deal was won) "),
+    ("（同事答过，后来丢单）", "(a colleague's answer; the deal was lost) "),
+    ("（同事答过）", "(a colleague's answer) "),
+];
+
 /// That a colleague answered a customer so, and how it ended; nothing for what is no Q&A history.
 fn outcome(document: &Document, language: Language) -> String {
     let ended = document.field("outcome").map(|field| field.value.trim().to_lowercase());
     let Some(ended) = ended.filter(|_| document.kind == Kind::Qa) else { return String::new() };
     let (chinese, english) = match ended.as_str() {
-        "won" | "成交" => ("（同事答过，后来成交）", "(a colleague's answer; the deal was won) "),
-        "lost" | "丢单" => ("（同事答过，后来丢单）", "(a colleague's answer; the deal was lost) "),
-        _ => ("（同事答过）", "(a colleague's answer) "),
+        "won" | "成交" => ENDINGS[0],
+        "lost" | "丢单" => ENDINGS[1],
+        _ => ENDINGS[2],
     };
     language.pick(chinese, english).to_owned()
+}
+
+/// The text of a composed answer less what it says of how answers ended: no source says that to the letter, and a
+/// model that repeated it would be held to one.
+pub(crate) fn without_endings(text: &str) -> String {
+    let mut text = text.to_owned();
+    for (chinese, english) in ENDINGS {
+        text = text.replace(chinese, "").replace(english, "");
+    }
+    text
 }

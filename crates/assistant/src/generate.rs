@@ -19,6 +19,7 @@ use serde::Serialize;
 use crate::answer::{Answer, Intent};
 use crate::claims::addresses;
 use crate::draft::Draft;
+use crate::facts::without_endings;
 use crate::prompts::{Context, Line, NumberedPassage, Prompts, audience_name, language_name, skill};
 use crate::question::{Language, Understanding};
 use crate::sentences::{label, list_mark, marks, next_sentence, without_emphasis};
@@ -320,7 +321,7 @@ fn renumbered(composed: &Answer, sources: &[Source]) -> String {
             text.push_str(&format!("[{}]", place + 1));
         }
     }
-    text
+    without_endings(&text)
 }
 
 /// Takes the model's text, keeps what can stand, and gives that on.
