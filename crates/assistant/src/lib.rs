@@ -136,6 +136,12 @@ impl Prepared {
     pub fn message_id(&self) -> &str {
         self.place.as_ref().map_or("", |place| &place.message)
     }
+
+    /// The same, to be given as it is composed: no model words it, also where the assistant has one.
+    pub fn as_composed(mut self) -> Self {
+        self.composed.material = None;
+        self
+    }
 }
 
 impl Assistant {

@@ -79,12 +79,6 @@ pub fn router(state: AppState) -> Router {
         .route("/api/v1/channels/{account}/messages", post(manage::message))
         .route_layer(map_response(observe::never_stored))
         .route_layer(from_fn_with_state(state.clone(), access::authorize));
-    let openai = Router::new()
-        .route("/v1/models", get(openai::models))
-        .route("/v1/chat/completions", post(openai::completions))
-        .route_layer(map_response(observe::never_stored))
-        .route_layer(from_fn_with_state(state.clone(), access::authorize))
-        .route_layer(map_response(openai::errors));
     Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
@@ -93,19 +87,19 @@ pub fn router(state: AppState) -> Router {
         .route("/webhooks/{platform}/{account}", get(webhooks::webhook).post(webhooks::webhook))
         .merge(assets::routes(state.widget_origins()))
         .merge(api)
-        .merge(openai)
-        .fallback(async || {
-            ApiError::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this address")
-        })
-        .method_not_allowed_fallback(async || {
-            ApiError::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method_not_allowed",
-                "this address takes another method",
-            )
-        })
+        .merge(openai::routes(&state))
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(other_method)
         .layer(from_fn_with_state(state.clone(), observe::observe))
         .with_state(state)
+}
+
+async fn nothing_here() -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this address")
+}
+
+async fn other_method() -> ApiError {
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this address takes another method")
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ const MAX_TOP_K: u64 = 100;
 const DEFAULT_TOP_K: u64 = 10;
 /// Longest id, in characters; paths are ids, and file systems allow about this much.
 pub(crate) const MAX_ID_CHARS: usize = 1024;
-const MAX_REQUEST_ID_CHARS: usize = 200;
+pub(crate) const MAX_REQUEST_ID_CHARS: usize = 200;
 const MAX_PROFILE_CHARS: usize = 2000;
 const MAX_FILTER_CHARS: usize = 200;
 
