@@ -29,12 +29,13 @@ impl From<Answer> for Composed {
     }
 }
 
-/// Answers `text`; never fails for want of knowledge.
+/// Answers `text`; never fails for want of knowledge. What is `wanted` is read off its words where nobody says it.
 ///
 /// # Errors
 /// When the search fails.
 pub(crate) fn answer(
     text: &str,
+    wanted: Option<Intent>,
     customer: CustomerProfile,
     audience: Audience,
     day: Date,
@@ -43,15 +44,15 @@ pub(crate) fn answer(
 ) -> Result<Composed, RetrievalError> {
     let corrected = index.corrected(text);
     let text = corrected.as_deref().unwrap_or(text);
-    let by_words = intent::by_words(text, names);
-    let first_guess = by_words.map_or(Intent::Other, |(intent, _)| intent);
+    let told = wanted.or_else(|| intent::by_words(text, names).map(|(intent, _)| intent));
+    let first_guess = told.unwrap_or(Intent::Other);
     let mut question = understand(text, first_guess, customer, index);
     let says_nothing = !text.chars().any(char::is_alphanumeric);
     if says_nothing || (intent::is_small_talk(text) && question.models.is_empty()) {
         return Ok(refuse(&question, RefusalReason::OutOfScope, &[], audience, Signs::default()).into());
     }
     let mut passages = plan::retrieve(&question, index, audience, day)?;
-    if by_words.is_none() {
+    if told.is_none() {
         question.intent = intent::by_evidence(passages.iter().map(|passage| passage.document.kind));
         if question.intent != Intent::Other {
             passages = plan::retrieve(&question, index, audience, day)?;

@@ -169,11 +169,19 @@ impl Assistant {
     /// # Errors
     /// As [`Assistant::reply`].
     pub fn prepare(&self, request: &Request) -> Result<Prepared, AssistantError> {
+        self.prepare_for(request, None)
+    }
+
+    /// As [`Assistant::prepare`], where the sender says what is wanted and its words need not tell.
+    ///
+    /// # Errors
+    /// As [`Assistant::reply`].
+    pub fn prepare_for(&self, request: &Request, wanted: Option<Intent>) -> Result<Prepared, AssistantError> {
         let index = self.store.current().ok_or(AssistantError::NoIndex)?;
         let customer = self.customer(request)?;
         let names = self.names(&index);
         let (audience, day) = (request.audience, request.day);
-        let composed = engine::answer(&request.message, customer, audience, day, &index, &names)?;
+        let composed = engine::answer(&request.message, wanted, customer, audience, day, &index, &names)?;
         let place = match &self.records {
             None => None,
             Some(records) => {
@@ -253,7 +261,7 @@ impl Assistant {
         let customer = self.customer(request)?;
         let names = self.names(&index);
         let (audience, day) = (request.audience, request.day);
-        Ok(engine::answer(&request.message, customer, audience, day, &index, &names)?.answer)
+        Ok(engine::answer(&request.message, None, customer, audience, day, &index, &names)?.answer)
     }
 
     /// The names in this generation, read once. They are of all documents, also of those that the audience may not

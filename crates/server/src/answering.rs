@@ -64,16 +64,17 @@ impl Answering {
         state: AppState,
         request: Request,
     ) -> Result<impl Future<Output = Result<Self, ApiError>> + Send, ApiError> {
-        Self::begin_as(state, request, Wanted::Worded)
+        Self::begin_as(state, request, None, Wanted::Worded)
     }
 
-    /// As [`Answering::begin`], for those who choose who words it.
+    /// As [`Answering::begin`], for those who know what is wanted, or choose who words it.
     ///
     /// # Errors
     /// As [`Answering::begin`].
     pub fn begin_as(
         state: AppState,
         request: Request,
+        intent: Option<Intent>,
         wanted: Wanted,
     ) -> Result<impl Future<Output = Result<Self, ApiError>> + Send, ApiError> {
         let (engine, _) = state.engine()?;
@@ -84,7 +85,7 @@ impl Answering {
             let worker = Arc::clone(&assistant);
             let begun = admission.run(move || {
                 let started = Instant::now();
-                begun(&worker, &request, wanted).map(|begun| (begun, started, started.elapsed()))
+                begun(&worker, &request, intent, wanted).map(|begun| (begun, started, started.elapsed()))
             });
             let (begun, started, took) = begun.await??;
             state.telemetry().engine(Operation::Chat, took);
@@ -168,11 +169,16 @@ enum Begun {
     Prepared(Box<Prepared>),
 }
 
-fn begun(assistant: &Assistant, request: &Request, wanted: Wanted) -> Result<Begun, AssistantError> {
+fn begun(
+    assistant: &Assistant,
+    request: &Request,
+    intent: Option<Intent>,
+    wanted: Wanted,
+) -> Result<Begun, AssistantError> {
     if let Some(given) = assistant.recall(request)? {
         return Ok(Begun::Recalled(Box::new(given)));
     }
-    let mut prepared = assistant.prepare(request)?;
+    let mut prepared = assistant.prepare_for(request, intent)?;
     if wanted == Wanted::Composed {
         prepared = prepared.as_composed();
     }

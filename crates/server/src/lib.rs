@@ -19,6 +19,7 @@ mod feedback;
 mod fields;
 mod health;
 mod interactions;
+mod mcp;
 mod observe;
 mod openai;
 mod openapi;
@@ -43,6 +44,7 @@ pub use channels::ChannelSettings;
 use channels::{manage, webhooks};
 use error::ApiError;
 pub use flightdeck_channels::{Account, AccountError, Hook};
+pub use mcp::{Pipe, serve_pipe};
 pub use printed::{chat_reply, personal_data, search_reply};
 pub use serve::serve;
 pub use state::{AppState, Limits};
@@ -88,6 +90,7 @@ pub fn router(state: AppState) -> Router {
         .merge(assets::routes(state.widget_origins()))
         .merge(api)
         .merge(openai::routes(&state))
+        .merge(mcp::routes(&state))
         .fallback(nothing_here)
         .method_not_allowed_fallback(other_method)
         .layer(from_fn_with_state(state.clone(), observe::observe))

@@ -695,6 +695,7 @@ async fn every_described_address_exists_and_every_reference_in_the_description_r
         "/api/v1/search",
         "/api/v1/send-preview",
         "/healthz",
+        "/mcp",
         "/metrics",
         "/openapi.json",
         "/readyz",

@@ -103,7 +103,7 @@ impl SearchRequest {
     }
 }
 
-fn filters_from(mut fields: Fields) -> Result<Filters, ApiError> {
+pub(crate) fn filters_from(mut fields: Fields) -> Result<Filters, ApiError> {
     let filters = Filters {
         kind: fields.choices("kind", &Kind::ALL.map(|kind| (kind.name(), kind)))?,
         industry: fields.texts("industry", MAX_FILTER_CHARS)?,

@@ -19,6 +19,7 @@ use serde_json::{Map, Value, json};
 
 use crate::access::Caller;
 use crate::answering::{Answering, Step};
+use crate::documents::escaped;
 use crate::error::ApiError;
 use crate::fields::Fields;
 use crate::openai::messages::{Dialogue, continue_session};
@@ -78,7 +79,7 @@ pub(crate) async fn completions(
         day: jiff::Zoned::now().date(),
         origin,
     };
-    let answering = Answering::begin_as(state, request, model.wanted)?.await?;
+    let answering = Answering::begin_as(state, request, None, model.wanted)?.await?;
     let created = jiff::Timestamp::now().as_second();
     if !wishes.streamed {
         let reply = answering.reply().await?;
@@ -294,15 +295,7 @@ fn annotations(reply: &ChatReply) -> Vec<Value> {
 
 /// Where this server shows a document, as a path.
 fn address(id: &str) -> String {
-    let escaped: String = id
-        .bytes()
-        .map(|byte| match byte {
-            b'/' | b'-' | b'_' | b'.' => char::from(byte).to_string(),
-            _ if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
-            _ => format!("%{byte:02X}"),
-        })
-        .collect();
-    format!("/api/v1/documents/{escaped}")
+    format!("/api/v1/documents/{}", escaped(id))
 }
 
 #[cfg(test)]
