@@ -389,14 +389,16 @@ fn refusal_is_measured_on_a_set_of_questions_and_answers_at_a_rate() {
     });
     lines("corpus.jsonl", &passages.collect::<Vec<_>>());
     let asked = things.iter().enumerate();
-    let questions = asked.clone().map(|(nth, thing)| (format!("q{nth}"), format!("{thing}的保修期是几个月？")));
+    let questions =
+        asked.clone().map(|(nth, thing)| (format!("q{nth}"), format!("{thing}的保修期是几个月？")));
     lines("queries.jsonl", &questions.collect::<Vec<_>>());
     let open = asked.map(|(nth, _)| (format!("u{nth}"), format!("第{nth}届董事会的主席叫什么名字？")));
     lines("open.jsonl", &open.collect::<Vec<_>>());
     let (corpus, queries, open) = (place("corpus.jsonl"), place("queries.jsonl"), place("open.jsonl"));
     let data = place("data");
     let arguments = ["--data", &data, "eval", "refusal", "--corpus", &corpus, "--queries", &queries];
-    let report = run(&[&arguments[..], &["--unanswerable", &open, "--json"]].concat()).expect_status(0).json();
+    let report =
+        run(&[&arguments[..], &["--unanswerable", &open, "--json"]].concat()).expect_status(0).json();
     assert_eq!((&report["answerable"], &report["unanswerable"]), (&8.into(), &8.into()), "{report}");
     assert_eq!((&report["auc"], &report["as_set"]["rightly"]), (&1.0.into(), &1.0.into()), "{report}");
 

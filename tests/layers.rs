@@ -23,7 +23,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
 ];
 
 /// Foreign crates that only one crate may name.
-const OWNED: [(&str, &str); 11] = [
+const OWNED: [(&str, &str); 12] = [
     ("candle-core", "models"),
     ("candle-nn", "models"),
     ("candle-transformers", "models"),
@@ -33,6 +33,7 @@ const OWNED: [(&str, &str); 11] = [
     ("rusqlite", "records"),
     ("sqlx", "records"),
     ("axum", "server"),
+    ("rmcp", "server"),
     ("clap", "cli"),
     ("tracing-subscriber", "cli"),
 ];

@@ -11,6 +11,7 @@ mod commands;
 mod damage;
 mod generator;
 mod http;
+mod interfaces;
 mod kill;
 mod layers;
 mod malformed;

@@ -44,6 +44,8 @@ pub(crate) struct Asking<'a> {
     pub index: &'a Index,
     pub names: &'a Names,
     pub background: &'a Background,
+    /// What is wanted, where the sender says so and the words need not tell.
+    pub wanted: Option<Intent>,
 }
 
 /// Answers a message behind the turns before it, each of its questions if there are several; never fails for want of
@@ -152,7 +154,8 @@ fn answer(meaning: &Meaning, asking: &Asking<'_>) -> Result<Composed, RetrievalE
     let text = meaning.text.as_str();
     let corrected = index.corrected(text);
     let text = corrected.as_deref().unwrap_or(text);
-    let told = meaning.wanted.or_else(|| intent::by_words(text, names).map(|(intent, _)| intent));
+    let told =
+        asking.wanted.or(meaning.wanted).or_else(|| intent::by_words(text, names).map(|(intent, _)| intent));
     let first_guess = told.unwrap_or(Intent::Other);
     let mut question = understand(text, first_guess, asking.customer.clone(), index);
     let says_nothing = !text.chars().any(char::is_alphanumeric);

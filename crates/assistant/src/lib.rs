@@ -149,6 +149,12 @@ impl Prepared {
     pub fn message_id(&self) -> &str {
         self.place.as_ref().map_or("", |place| &place.message)
     }
+
+    /// The same, to be given as it is composed: no model words it, also where the assistant has one.
+    pub fn as_composed(mut self) -> Self {
+        self.composed.material = None;
+        self
+    }
 }
 
 impl Assistant {
@@ -176,6 +182,14 @@ impl Assistant {
     /// # Errors
     /// As [`Assistant::reply`].
     pub fn prepare(&self, request: &Request) -> Result<Prepared, AssistantError> {
+        self.prepare_for(request, None)
+    }
+
+    /// As [`Assistant::prepare`], where the sender says what is wanted and its words need not tell.
+    ///
+    /// # Errors
+    /// As [`Assistant::reply`].
+    pub fn prepare_for(&self, request: &Request, wanted: Option<Intent>) -> Result<Prepared, AssistantError> {
         let index = self.store.current().ok_or(AssistantError::NoIndex)?;
         let customer = self.customer(request)?;
         let names = self.names(&index);
@@ -191,6 +205,7 @@ impl Assistant {
             index: &index,
             names: &names,
             background: &background,
+            wanted,
         };
         let composed = engine::reply(&request.message, &turns, &asking)?;
         let place = match &self.records {
@@ -286,6 +301,7 @@ impl Assistant {
             index: &index,
             names: &names,
             background: &background,
+            wanted: None,
         };
         Ok(engine::reply(&request.message, &[], &asking)?.answer)
     }

@@ -45,6 +45,8 @@ pub enum Command {
     Search(SearchArgs),
     /// Ask a question and get a cited answer
     Ask(AskArgs),
+    /// Serve agents over standard input and output (Model Context Protocol); a key may stand in `FLIGHTDECK_KEY`
+    Mcp(McpArgs),
     /// Measure search or answers against a question set
     #[command(subcommand)]
     Eval(EvalCommand),
@@ -144,6 +146,14 @@ pub struct AskArgs {
     #[command(flatten)]
     #[allow(missing_docs, reason = "described there")]
     pub output: JsonArgs,
+}
+
+/// Flags of `mcp`.
+#[derive(Debug, Args)]
+pub struct McpArgs {
+    /// Who will read the answers; a key for customers sees no more in any case
+    #[arg(long, value_name = "A", value_enum, default_value_t = AudienceArg::Internal)]
+    pub audience: AudienceArg,
 }
 
 /// What to measure against a question set.
@@ -436,6 +446,8 @@ mod tests {
             "keys revoke 0198",
             "backup copy.sqlite",
             "audit --limit 5 --json",
+            "mcp",
+            "mcp --audience customer",
         ] {
             let words = std::iter::once("flightdeck").chain(line.split(' '));
             assert!(Cli::try_parse_from(words).is_ok(), "{line}");

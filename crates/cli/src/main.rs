@@ -105,7 +105,7 @@ fn run(cli: Cli, variables: &BTreeMap<String, String>) -> Result<Verdict, Told> 
     // A server's life is worth a log; a command that ends in a second says what it did itself.
     let is_server = matches!(command, Command::Serve(_));
     logging::start(&config, if is_server { "warn,flightdeck=info,flightdeck_models=warn" } else { "warn" });
-    dispatch(&config, command).map_err(|failure| Some((failure, config.language)))
+    dispatch(&config, command, variables).map_err(|failure| Some((failure, config.language)))
 }
 
 fn configure(cli: &Cli, variables: &BTreeMap<String, String>) -> Result<Config, Failure> {
@@ -136,13 +136,21 @@ fn configure(cli: &Cli, variables: &BTreeMap<String, String>) -> Result<Config, 
     Config::gather(&flags, &around)
 }
 
-fn dispatch(config: &Config, command: Command) -> Result<Verdict, Failure> {
+fn dispatch(
+    config: &Config,
+    command: Command,
+    variables: &BTreeMap<String, String>,
+) -> Result<Verdict, Failure> {
     match command {
         Command::Serve(_) => commands::serve::run(config),
         Command::Index(args) => commands::index::run(config, &args),
         Command::Check(output) => commands::check::run(config, output),
         Command::Search(args) => commands::search::run(config, args),
         Command::Ask(args) => commands::ask::run(config, args),
+        Command::Mcp(args) => {
+            let key = variables.get(commands::mcp::KEY_VARIABLE).filter(|key| !key.is_empty()).cloned();
+            commands::mcp::run(config, &args, key)
+        }
         Command::Eval(EvalCommand::Retrieval(args)) => commands::eval::retrieval(config, &args),
         Command::Eval(EvalCommand::Answers(args)) => commands::eval::answers(config, &args),
         Command::Eval(EvalCommand::Refusal(args)) => commands::eval::refusal(config, &args),

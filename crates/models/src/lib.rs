@@ -70,6 +70,11 @@ pub use memory::peak_memory_bytes;
 pub trait Embedder: Send + Sync {
     /// Names weights, pooling and prefixes: vectors of equal ids may be compared and cached, others may not.
     fn id(&self) -> &str;
+    /// The model's name alone, for people: its id up to the `@`.
+    fn name(&self) -> &str {
+        let id = self.id();
+        id.split_once('@').map_or(id, |(name, _)| name)
+    }
     /// Length of every vector.
     fn dimension(&self) -> usize;
     /// Longest input in tokens, special tokens and prefix included; what is longer is cut.

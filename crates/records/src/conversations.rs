@@ -140,6 +140,75 @@ impl Records {
         })
     }
 
+    /// Starts a conversation in which these questions were asked elsewhere, and returns its id. They are noted with
+    /// [`ASKED_ELSEWHERE`] and have no answers here.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn start_session_after(
+        &self,
+        audience: &str,
+        owner: Option<&str>,
+        questions: &[&str],
+    ) -> Result<String, RecordsError> {
+        let session_id = Uuid::now_v7().to_string();
+        let details = serde_json::json!({ ASKED_ELSEWHERE: true });
+        self.write(|transaction| {
+            transaction.execute(
+                "INSERT INTO sessions (id, audience, customer_id, owner, created_at, updated_at)
+                 VALUES (?1, ?2, NULL, ?3, ?4, ?4)",
+                params![session_id, audience, owner, now_ms()],
+            )?;
+            for text in questions {
+                let id = Self::new_message_id();
+                let (role, details) = (Role::User, &details);
+                let message = NewMessage { id: &id, role, text, details, request_key: None, answers: None };
+                append(transaction, &session_id, &message)?;
+            }
+            Ok(())
+        })?;
+        Ok(session_id)
+    }
+
+    /// The owner's conversation that ends with this answer to the last of these questions, and in which they and no
+    /// others were asked; the latest of several. Blanks around a text do not count. It is about no customer.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn session_that_ends(
+        &self,
+        audience: &str,
+        owner: Option<&str>,
+        questions: &[&str],
+        answer: &str,
+    ) -> Result<Option<String>, RecordsError> {
+        /// Refusals begin alike; beyond these a conversation counts as another one.
+        const LOOKED_AT: i64 = 50;
+        let connection = self.reading();
+        let mut statement = connection.prepare_cached(
+            "SELECT sessions.id FROM messages JOIN sessions ON sessions.id = messages.session_id
+             WHERE messages.role = 'assistant' AND substr(messages.text, 1, 40) = substr(?1, 1, 40)
+               AND sessions.audience = ?2 AND sessions.owner IS ?3 AND sessions.customer_id IS NULL
+               AND messages.position =
+                 (SELECT max(position) FROM messages AS others WHERE others.session_id = sessions.id)
+             ORDER BY sessions.updated_at DESC, sessions.id DESC LIMIT ?4",
+        )?;
+        let wanted = params![answer.trim(), audience, owner, LOOKED_AT];
+        let candidates: Vec<String> =
+            statement.query_map(wanted, |row| row.get(0))?.collect::<Result<_, _>>()?;
+        for id in candidates {
+            let messages = messages(&connection, &id)?;
+            let asked = messages.iter().filter(|message| message.role == Role::User);
+            let is_last = messages.last().is_some_and(|last| last.text.trim() == answer.trim());
+            if is_last
+                && asked.map(|message| message.text.trim()).eq(questions.iter().map(|text| text.trim()))
+            {
+                return Ok(Some(id));
+            }
+        }
+        Ok(None)
+    }
+
     /// Whether there is a conversation of this id.
     ///
     /// # Errors
@@ -341,6 +410,9 @@ impl Records {
         Ok(messages)
     }
 }
+
+/// In the details of a question that was not asked here but told by the program that asks the next one.
+pub const ASKED_ELSEWHERE: &str = "asked_elsewhere";
 
 const SESSION_COLUMNS: &str = "sessions.id, sessions.audience, sessions.customer_id, sessions.owner, \
                                sessions.created_at, sessions.updated_at";

@@ -29,7 +29,7 @@ pub use channels::{
     ChannelConversation, ChannelDelivery, ChannelDraft, ChannelEvent, ChannelMessage, ChannelPush,
     ChannelSettlement, NewChannelMessage, NewDelivery, NewDraft,
 };
-pub use conversations::{Asked, Conversation, ConversationQuery, Message, Role, Session};
+pub use conversations::{ASKED_ELSEWHERE, Asked, Conversation, ConversationQuery, Message, Role, Session};
 pub use customers::{Change, Customer, CustomerChange, CustomerProfile, ImportReport};
 pub use feedback::{Feedback, FeedbackQuery, JudgedAnswer, Rating};
 pub use gaps::Gap;

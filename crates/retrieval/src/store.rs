@@ -144,6 +144,20 @@ impl Store {
         &self.embedder
     }
 
+    /// Opens the generation that another process has made since, for a store that only reads. Whether there was one.
+    ///
+    /// # Errors
+    /// When it cannot be opened; the one that was current stays.
+    pub fn refresh(&self) -> Result<bool, RetrievalError> {
+        let Some(name) = self.current_name() else { return Ok(false) };
+        if self.current().is_some_and(|index| index.summary().generation == name) {
+            return Ok(false);
+        }
+        let (index, manifest) = generation::open(&self.index_folder().join(&name), self.embedder.clone())?;
+        self.swap(index, manifest);
+        Ok(true)
+    }
+
     /// Whether the current generation was made from exactly these files with this model and these settings.
     ///
     /// # Errors

@@ -206,6 +206,25 @@ fn one_writer_at_a_time_and_readers_beside_it() {
 }
 
 #[test]
+fn a_reader_finds_what_a_writer_has_made_since() {
+    let folder = tempfile::tempdir().unwrap();
+    let writer = published(folder.path(), vec![document("a", "保修二十四个月")]);
+    let reader = Store::open(folder.path(), Access::Read, embedder()).unwrap();
+    assert!(!reader.refresh().unwrap(), "there is nothing new");
+    writer.publish(&corpus(vec![document("b", "交期三十天")]), &|_| true).unwrap();
+    let held = reader.current().unwrap();
+    assert!(reader.refresh().unwrap());
+    assert_eq!(ids(&reader, &query("交期", Audience::Internal)), ["b"]);
+    assert_eq!(
+        held.documents().next().unwrap().id,
+        DocumentId::from("a"),
+        "what was taken out stays as it was"
+    );
+    let nothing = tempfile::tempdir().unwrap();
+    assert!(!Store::open(nothing.path(), Access::Read, embedder()).unwrap().refresh().unwrap());
+}
+
+#[test]
 fn every_damaged_file_of_a_generation_is_noticed_when_it_is_opened() {
     let data = tempfile::tempdir().expect("a temporary folder");
     drop(published(data.path(), vec![document("a", "第一"), document("b", "第二")]));

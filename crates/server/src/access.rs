@@ -129,13 +129,7 @@ pub(crate) async fn may_read_metrics(state: &AppState, request: &Parts) -> Resul
 async fn identify(state: &AppState, request: &Parts) -> Result<Caller, ApiError> {
     let (has_keys, key) = look_up(state, &request.headers).await?;
     match key {
-        Some(key) => {
-            if let Some(per_minute) = key.limits.per_minute {
-                state.turns().take(&key.id, per_minute, Instant::now()).map_err(ApiError::too_often)?;
-            }
-            let customer_only = key.role == KeyRole::Bot || key.limits.customer_only;
-            Ok(Caller { role: key.role, actor: Some(Actor { id: key.id, name: key.name }), customer_only })
-        }
+        Some(key) => admitted(state, key),
         None if has_keys => Err(ApiError::unauthorized(
             "this call needs a key that is known and not revoked, as: Authorization: Bearer KEY",
         )),
@@ -145,9 +139,31 @@ async fn identify(state: &AppState, request: &Parts) -> Result<Caller, ApiError>
     }
 }
 
+/// The caller behind a key that came another way than over HTTP, counted like any other request.
+///
+/// # Errors
+/// `unauthorized` for a key that is unknown or revoked.
+pub(crate) async fn with_secret(state: &AppState, secret: String) -> Result<Caller, ApiError> {
+    let (_, key) = key_of(state, Some(secret)).await?;
+    let key = key.ok_or_else(|| ApiError::unauthorized("the key is unknown or revoked"))?;
+    admitted(state, key)
+}
+
+/// Lets a key in as often as it may come.
+fn admitted(state: &AppState, key: Key) -> Result<Caller, ApiError> {
+    if let Some(per_minute) = key.limits.per_minute {
+        state.turns().take(&key.id, per_minute, Instant::now()).map_err(ApiError::too_often)?;
+    }
+    let customer_only = key.role == KeyRole::Bot || key.limits.customer_only;
+    Ok(Caller { role: key.role, actor: Some(Actor { id: key.id, name: key.name }), customer_only })
+}
+
 /// Whether there are keys at all, and the one that came with the request.
 async fn look_up(state: &AppState, headers: &HeaderMap) -> Result<(bool, Option<Key>), ApiError> {
-    let secret = bearer(headers).map(str::to_owned);
+    key_of(state, bearer(headers).map(str::to_owned)).await
+}
+
+async fn key_of(state: &AppState, secret: Option<String>) -> Result<(bool, Option<Key>), ApiError> {
     let found = state.with_records(move |records| {
         let key = match &secret {
             Some(secret) => records.authenticate(secret)?,
@@ -162,6 +178,16 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, secret) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim())
+}
+
+/// Whether a request that a page makes is of this server's own page or of one of these origins. One without an origin
+/// is no page's.
+pub(crate) fn is_welcome(headers: &HeaderMap, origins: &[String]) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN) else { return true };
+    let origin = origin.to_str().unwrap_or_default();
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let authority = origin.split_once("://").map(|(_, authority)| authority);
+    host.is_some() && authority == host || origins.iter().any(|welcome| welcome == origin)
 }
 
 /// Whether a request comes from this machine and from no other site's page.
@@ -184,22 +210,19 @@ fn is_local(request: &Parts) -> Result<(), ApiError> {
             "without keys the server answers to localhost and 127.0.0.1 only; create a key to use another name",
         ));
     }
-    let cross_origin = ApiError::new(
-        StatusCode::FORBIDDEN,
-        "forbidden_origin",
-        "another site's page may not call this server",
-    );
-    if let Some(origin) = headers.get(header::ORIGIN) {
-        let origin = origin.to_str().unwrap_or_default();
-        let authority = origin.split_once("://").map(|(_, authority)| authority);
-        if host.is_none() || authority != host {
-            return Err(cross_origin);
-        }
+    let cross_origin = foreign_page();
+    if !is_welcome(headers, &[]) {
+        return Err(cross_origin);
     }
     match headers.get("sec-fetch-site").map(axum::http::HeaderValue::as_bytes) {
         None | Some(b"same-origin" | b"none") => Ok(()),
         Some(_) => Err(cross_origin),
     }
+}
+
+pub(crate) fn foreign_page() -> ApiError {
+    let message = "another site's page may not call this server";
+    ApiError::new(StatusCode::FORBIDDEN, "forbidden_origin", message)
 }
 
 fn is_loopback_name(host: &str) -> bool {

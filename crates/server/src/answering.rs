@@ -38,6 +38,15 @@ pub(crate) struct Wording {
     started: Instant,
 }
 
+/// Who words an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// The model of the settings; where they name none, nobody.
+    Worded,
+    /// Nobody: the sources' own words.
+    Composed,
+}
+
 /// What happens after the beginning, in this order.
 pub(crate) enum Step {
     /// The next piece of the answer's text, never empty; all of them joined are the answer.
@@ -55,6 +64,19 @@ impl Answering {
         state: AppState,
         request: Request,
     ) -> Result<impl Future<Output = Result<Self, ApiError>> + Send, ApiError> {
+        Self::begin_as(state, request, None, Wanted::Worded)
+    }
+
+    /// As [`Answering::begin`], for those who know what is wanted, or choose who words it.
+    ///
+    /// # Errors
+    /// As [`Answering::begin`].
+    pub fn begin_as(
+        state: AppState,
+        request: Request,
+        intent: Option<Intent>,
+        wanted: Wanted,
+    ) -> Result<impl Future<Output = Result<Self, ApiError>> + Send, ApiError> {
         let (engine, _) = state.engine()?;
         let admission = state.workers().admit()?;
         let question = request.message.clone();
@@ -63,7 +85,7 @@ impl Answering {
             let worker = Arc::clone(&assistant);
             let begun = admission.run(move || {
                 let started = Instant::now();
-                begun(&worker, &request).map(|begun| (begun, started, started.elapsed()))
+                begun(&worker, &request, intent, wanted).map(|begun| (begun, started, started.elapsed()))
             });
             let (begun, started, took) = begun.await??;
             state.telemetry().engine(Operation::Chat, took);
@@ -147,11 +169,19 @@ enum Begun {
     Prepared(Box<Prepared>),
 }
 
-fn begun(assistant: &Assistant, request: &Request) -> Result<Begun, AssistantError> {
+fn begun(
+    assistant: &Assistant,
+    request: &Request,
+    intent: Option<Intent>,
+    wanted: Wanted,
+) -> Result<Begun, AssistantError> {
     if let Some(given) = assistant.recall(request)? {
         return Ok(Begun::Recalled(Box::new(given)));
     }
-    let prepared = assistant.prepare(request)?;
+    let mut prepared = assistant.prepare_for(request, intent)?;
+    if wanted == Wanted::Composed {
+        prepared = prepared.as_composed();
+    }
     if assistant.asks_model(&prepared) {
         return Ok(Begun::Prepared(Box::new(prepared)));
     }

@@ -32,7 +32,19 @@ pub(crate) async fn give(
     caller: Caller,
     fields: Fields,
 ) -> Result<Json<FeedbackReply>, ApiError> {
-    let FeedbackRequest { message_id, rating, reason, correction } = FeedbackRequest::from_fields(fields)?;
+    Ok(Json(note(&state, caller, FeedbackRequest::from_fields(fields)?).await?))
+}
+
+/// Takes an opinion down.
+///
+/// # Errors
+/// When there is no such answer for this caller; when the records fail.
+pub(crate) async fn note(
+    state: &AppState,
+    caller: Caller,
+    request: FeedbackRequest,
+) -> Result<FeedbackReply, ApiError> {
+    let FeedbackRequest { message_id, rating, reason, correction } = request;
     let given = state.with_records(move |records| {
         let unknown = || ApiError::invalid("message_id", "there is no such answer");
         let session = records.session_of_message(&message_id)?;
@@ -47,7 +59,7 @@ pub(crate) async fn give(
             error => error.into(),
         })
     });
-    Ok(Json(given.await?.into()))
+    Ok(given.await?.into())
 }
 
 #[utoipa::path(

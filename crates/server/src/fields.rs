@@ -211,6 +211,12 @@ impl Fields {
     }
 }
 
+impl From<Map<String, Value>> for Fields {
+    fn from(values: Map<String, Value>) -> Self {
+        Self { values, prefix: String::new() }
+    }
+}
+
 impl<S: Send + Sync> FromRequest<S> for Fields {
     type Rejection = ApiError;
 

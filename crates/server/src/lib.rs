@@ -19,6 +19,7 @@ mod feedback;
 mod fields;
 mod health;
 mod interactions;
+mod mcp;
 mod observe;
 mod openai;
 mod openapi;
@@ -43,6 +44,7 @@ pub use channels::ChannelSettings;
 use channels::{manage, webhooks};
 use error::ApiError;
 pub use flightdeck_channels::{Account, AccountError, Hook};
+pub use mcp::{Pipe, serve_pipe};
 pub use printed::{chat_reply, personal_data, search_reply};
 pub use serve::serve;
 pub use state::{AppState, Limits};
@@ -79,12 +81,6 @@ pub fn router(state: AppState) -> Router {
         .route("/api/v1/channels/{account}/messages", post(manage::message))
         .route_layer(map_response(observe::never_stored))
         .route_layer(from_fn_with_state(state.clone(), access::authorize));
-    let openai = Router::new()
-        .route("/v1/models", get(openai::models))
-        .route("/v1/chat/completions", post(openai::completions))
-        .route_layer(map_response(observe::never_stored))
-        .route_layer(from_fn_with_state(state.clone(), access::authorize))
-        .route_layer(map_response(openai::errors));
     Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
@@ -93,19 +89,20 @@ pub fn router(state: AppState) -> Router {
         .route("/webhooks/{platform}/{account}", get(webhooks::webhook).post(webhooks::webhook))
         .merge(assets::routes(state.widget_origins()))
         .merge(api)
-        .merge(openai)
-        .fallback(async || {
-            ApiError::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this address")
-        })
-        .method_not_allowed_fallback(async || {
-            ApiError::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method_not_allowed",
-                "this address takes another method",
-            )
-        })
+        .merge(openai::routes(&state))
+        .merge(mcp::routes(&state))
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(other_method)
         .layer(from_fn_with_state(state.clone(), observe::observe))
         .with_state(state)
+}
+
+async fn nothing_here() -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this address")
+}
+
+async fn other_method() -> ApiError {
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this address takes another method")
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use utoipa::{Modify, OpenApi};
 use crate::channels::{manage, webhooks};
 use crate::wire::{StreamDelta, StreamMeta};
 use crate::{
-    chat, conversations, customers, documents, feedback, health, interactions, oversight, preview, search,
+    chat, conversations, customers, documents, feedback, health, interactions, mcp, openai, oversight,
+    preview, search,
 };
 
 #[derive(OpenApi)]
@@ -48,6 +49,11 @@ use crate::{
         manage::switch,
         manage::drafts,
         manage::message,
+        mcp::describe,
+        openai::models::list,
+        openai::models::model,
+        openai::completions::completions,
+        openai::embeddings::embeddings,
         webhooks::check,
         webhooks::webhook,
         health::alive,
@@ -63,6 +69,8 @@ use crate::{
         (name = "assistant", description = "Questions and answers"),
         (name = "knowledge", description = "What the answers stand on"),
         (name = "records", description = "Customers, conversations, feedback, gaps, the audit trail"),
+        (name = "openai", description = "For programs that speak OpenAI's protocol"),
+        (name = "mcp", description = "For agents"),
         (name = "channels", description = "Chat platforms"),
         (name = "health", description = "For those who run the server"),
         (name = "pages", description = "For people"),
@@ -83,7 +91,7 @@ impl Modify for Keys {
         openapi.components.get_or_insert_default().add_security_scheme("key", SecurityScheme::Http(scheme));
         let key = utoipa::openapi::security::SecurityRequirement::new("key", [""; 0]);
         for (path, item) in &mut openapi.paths.paths {
-            if path.starts_with("/api/") {
+            if ["/api/", "/v1/", "/mcp"].iter().any(|prefix| path.starts_with(prefix)) {
                 for operation in
                     [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten()
                 {

@@ -1,6 +1,6 @@
 //! `POST /api/v1/search`: the passages themselves, ranked.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::State;
@@ -41,6 +41,15 @@ pub(crate) async fn search(
         mode: request.mode,
         top_k: request.top_k,
     };
+    let (hits, took) = find(&state, query).await?;
+    Ok(Json(SearchReply { hits, took_ms: milliseconds(took) }))
+}
+
+/// What a query finds, and how long that took.
+///
+/// # Errors
+/// When there is no index, too much to do, or the search fails.
+pub(crate) async fn find(state: &AppState, query: Query) -> Result<(Vec<Hit>, Duration), ApiError> {
     let (_, index) = state.engine()?;
     let admission = state.workers().admit()?;
     let found = admission.run(move || -> Result<_, RetrievalError> {
@@ -52,10 +61,10 @@ pub(crate) async fn search(
     });
     let (hits, took) = found.await??;
     state.telemetry().engine(Operation::Search, took);
-    Ok(Json(SearchReply { hits, took_ms: milliseconds(took) }))
+    Ok((hits, took))
 }
 
 /// To the hundredth, which is as much as such a figure means.
-pub(crate) fn milliseconds(took: std::time::Duration) -> f64 {
+pub(crate) fn milliseconds(took: Duration) -> f64 {
     (took.as_secs_f64() * 100_000.0).round() / 100.0
 }

@@ -26,7 +26,7 @@ const MAX_TOP_K: u64 = 100;
 const DEFAULT_TOP_K: u64 = 10;
 /// Longest id, in characters; paths are ids, and file systems allow about this much.
 pub(crate) const MAX_ID_CHARS: usize = 1024;
-const MAX_REQUEST_ID_CHARS: usize = 200;
+pub(crate) const MAX_REQUEST_ID_CHARS: usize = 200;
 const MAX_PROFILE_CHARS: usize = 2000;
 const MAX_FILTER_CHARS: usize = 200;
 
@@ -103,7 +103,7 @@ impl SearchRequest {
     }
 }
 
-fn filters_from(mut fields: Fields) -> Result<Filters, ApiError> {
+pub(crate) fn filters_from(mut fields: Fields) -> Result<Filters, ApiError> {
     let filters = Filters {
         kind: fields.choices("kind", &Kind::ALL.map(|kind| (kind.name(), kind)))?,
         industry: fields.texts("industry", MAX_FILTER_CHARS)?,

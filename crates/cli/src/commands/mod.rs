@@ -10,6 +10,7 @@ pub mod eval;
 pub mod extract;
 pub mod index;
 pub mod keys;
+pub mod mcp;
 pub mod models;
 pub mod records;
 pub mod search;
