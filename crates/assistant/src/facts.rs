@@ -211,7 +211,7 @@ fn overlap(a: &HashSet<String>, b: &HashSet<String>) -> f32 {
 
 /// What a unit needs to be understood alone: a table row the product or document it is about, an answer to another
 /// question that question.
-fn label(evidence: &Evidence, is_same_question: bool) -> String {
+pub(crate) fn label(evidence: &Evidence, is_same_question: bool) -> String {
     let is_answer = evidence.document.field("answer").is_some();
     if is_answer && !is_same_question && evidence.document.title.chars().count() <= 40 {
         return format!("「{}」", crate::draft::without_marks(&evidence.document.title));

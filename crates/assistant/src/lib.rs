@@ -10,6 +10,7 @@ mod claims;
 mod draft;
 mod engine;
 mod facts;
+mod followups;
 mod generate;
 mod intent;
 mod kept;
@@ -21,6 +22,7 @@ mod refusal;
 mod sentences;
 mod support;
 mod templates;
+mod tone;
 mod units;
 mod verify;
 mod videos;
@@ -41,6 +43,7 @@ pub use kept::{KeptAnswer, KeptCitation, KeptDocument};
 use prompts::audience_name;
 pub use prompts::{PromptError, Prompts};
 pub use support::Signs;
+pub use tone::{NothingToSend, Tone, Toned};
 
 /// A message to the assistant.
 #[derive(Clone, Debug)]

@@ -10,7 +10,8 @@ use utoipa::{Modify, OpenApi};
 use crate::channels::{manage, webhooks};
 use crate::wire::{StreamDelta, StreamMeta};
 use crate::{
-    chat, conversations, customers, documents, feedback, health, interactions, oversight, preview, search,
+    chat, conversations, customers, documents, feedback, health, interactions, keys, oversight, phrases,
+    preview, search, sign_in,
 };
 
 #[derive(OpenApi)]
@@ -39,6 +40,15 @@ use crate::{
         feedback::give,
         oversight::gaps,
         oversight::audit,
+        phrases::list,
+        phrases::keep,
+        phrases::change,
+        phrases::forget,
+        keys::list,
+        keys::create,
+        keys::revoke,
+        sign_in::sign_in,
+        sign_in::me,
         manage::channels,
         manage::test,
         manage::events,
@@ -63,6 +73,7 @@ use crate::{
         (name = "assistant", description = "Questions and answers"),
         (name = "knowledge", description = "What the answers stand on"),
         (name = "records", description = "Customers, conversations, feedback, gaps, the audit trail"),
+        (name = "access", description = "Who may call"),
         (name = "channels", description = "Chat platforms"),
         (name = "health", description = "For those who run the server"),
         (name = "pages", description = "For people"),
@@ -83,7 +94,7 @@ impl Modify for Keys {
         openapi.components.get_or_insert_default().add_security_scheme("key", SecurityScheme::Http(scheme));
         let key = utoipa::openapi::security::SecurityRequirement::new("key", [""; 0]);
         for (path, item) in &mut openapi.paths.paths {
-            if path.starts_with("/api/") {
+            if path.starts_with("/api/") && path != "/api/v1/sign-in" {
                 for operation in
                     [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten()
                 {
