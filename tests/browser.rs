@@ -1,9 +1,15 @@
 //! The page in a real browser: what a rep does with it, from the keyboard to the records.
 
 mod chromium;
+mod doing;
+mod figures;
+mod foreign;
+mod hostile;
+mod pictures;
+mod streaming;
+mod widget;
 
-use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::path::Path;
 
 use chromium::Browser;
 use serde_json::{Value, json};
@@ -20,9 +26,18 @@ struct Desk {
 impl Desk {
     /// `None` where there is no browser.
     fn open() -> Option<Self> {
+        Self::open_with(&[])
+    }
+
+    /// As [`Desk::open`], of a server with these environment variables.
+    fn open_with(variables: &[(&str, &str)]) -> Option<Self> {
+        Self::open_on(&sample_knowledge(), own_sample_data(), variables)
+    }
+
+    /// As [`Desk::open_with`], on this knowledge.
+    fn open_on(knowledge: &Path, data: tempfile::TempDir, variables: &[(&str, &str)]) -> Option<Self> {
         let mut browser = Browser::start()?;
-        let data = own_sample_data();
-        let server = Server::start(&sample_knowledge(), data.path());
+        let server = Server::start_with(knowledge, data.path(), variables);
         let customers = json!([
             {"id": "c-1", "name": "华睿饮料", "industry": "食品饮料", "region": "华东", "stage": "报价"},
             {"id": "c-2", "name": "麦禾食品", "industry": "烘焙", "stage": "售后"},
@@ -330,160 +345,6 @@ fn nothing_is_wider_than_a_phone_in_either_language() {
 }
 
 #[test]
-fn a_customers_name_is_text_wherever_it_is_shown() {
-    let Some(mut desk) = Desk::open() else { return };
-    let hostile = "<img src=x onerror=\"window.ran=1\"><script>window.ran=1</script>";
-    let customer = json!({"id": "c-3", "name": hostile, "stage": hostile, "needs": hostile});
-    assert_eq!(desk.server.post("/api/v1/customers", &customer).status(), 201);
-    let note = json!({"kind": "note", "text": hostile});
-    assert_eq!(desk.server.post("/api/v1/customers/c-3/interactions", &note).status(), 201);
-    let browser = &mut desk.browser;
-    // With the policy off, so that only the page itself can keep it from running.
-    browser.send("Page.setBypassCSP", &json!({"enabled": true}));
-    browser.send("Page.reload", &json!({}));
-    browser.wait_for("document.readyState === 'complete' && document.querySelector('.customer-search')");
-    browser.click("#customer summary");
-    browser.click(".customer-search input");
-    browser.type_text("onerror");
-    browser.wait_for("document.querySelectorAll('.customer-results li').length === 1");
-    browser.click(".customer-results button");
-    browser.wait_for("document.querySelectorAll('.timeline li').length === 1");
-    desk.ask(hostile);
-    let browser = &mut desk.browser;
-    browser.click("#open-history");
-    browser.wait_for("document.querySelectorAll('.history-list li').length === 1");
-    assert_eq!(browser.value("window.ran ?? null"), Value::Null);
-    assert_eq!(browser.value("document.querySelectorAll('img').length"), 0);
-}
-
-/// A hundred ways in which a text may try to run.
-fn payloads() -> Vec<String> {
-    const RUN: &str = "window.ran=1";
-    let tags = [
-        "<script>RUN</script>",
-        "<img src=x onerror=RUN>",
-        "<svg onload=RUN>",
-        "<svg/onload=RUN//",
-        "<body onload=RUN>",
-        "<input autofocus onfocus=RUN>",
-        "<details open ontoggle=RUN>x</details>",
-        "<video src=x onerror=RUN></video>",
-        "<audio src=x onerror=RUN></audio>",
-        "<iframe srcdoc='<script>parent.RUN</script>'></iframe>",
-        "<iframe src=javascript:parent.RUN></iframe>",
-        "<object data=javascript:RUN></object>",
-        "<embed src=javascript:RUN>",
-        "<style onload=RUN></style>",
-        "<link rel=stylesheet href=x onerror=RUN>",
-        "<math><mtext><img src=x onerror=RUN></mtext></math>",
-        "<template><img src=x onerror=RUN></template><img src=x onerror=RUN>",
-        "<a href=javascript:RUN autofocus onfocus=RUN>x</a>",
-        "<noscript><p title='</noscript><img src=x onerror=RUN>'>",
-        "<ScRiPt >RUN</sCrIpT>",
-    ];
-    let wrappings = ["IT", "\">IT", "'>IT", "`IT`", "| a | b |\n| --- | --- |\n| IT | [x](javascript:RUN) |"];
-    let all: Vec<_> = tags
-        .iter()
-        .flat_map(|tag| wrappings.map(|wrapping| wrapping.replace("IT", tag).replace("RUN", RUN)))
-        .collect();
-    assert_eq!(all.len(), 100);
-    all
-}
-
-/// Draws every field of a turn that comes from documents, models or people, as the page draws it, and tells what ran.
-const SHOW: &str = r"(async () => {
-  const { turnView } = await import('./view.js');
-  const { toNodes } = await import('./markdown.js');
-  const turns = document.getElementById('turns');
-  for (const text of PAYLOADS) {
-    const source = { id: text, kind: text, title: text, path: text, audience: text, link: text };
-    const citations = [{ n: 1, document: source, quote: text, location: { heading: [text] } }];
-    const reply = { session_id: 's', message_id: 'm', intent: text, answer: `${text} [1]`, citations, refused: false,
-      suggestions: [text], generator: text, took_ms: 1 };
-    const turn = { question: text, audience: 'internal', state: 'done', reply, citations };
-    const refusal = { ...turn, reply: { ...reply, refused: true, refusal_reason: text } };
-    const failure = { ...turn, reply: null, text, state: 'failed', error: { kind: 'invalid', message: text, requestId: text } };
-    for (const one of [turn, refusal, failure]) turns.append(turnView(one, 1, { announce() {} }).element);
-    turns.append(...toNodes(`# ${text}\n\n- ${text}\n\n> ${text}\n\n[x](${text}) ![x](${text})`, String));
-  }
-  const links = [...turns.querySelectorAll('a')];
-  // What would run does so once answers have come and frames were drawn.
-  for (let n = 0; n < 3; n += 1) {
-    await fetch('healthz');
-    await new Promise(requestAnimationFrame);
-  }
-  return {
-    ran: window.ran ?? null,
-    turns: document.querySelectorAll('.turn').length,
-    links: links.filter((link) => !/^https?:/.test(link.href)).length,
-    strange: turns.querySelectorAll(':is(script, img, iframe, object, embed, video, audio, style, link, template, math, [onerror], [onload], [onfocus], [ontoggle])').length,
-  };
-})()";
-
-#[test]
-fn a_hundred_texts_that_try_to_run_are_shown_in_every_place_and_none_runs() {
-    let Some(mut desk) = Desk::open() else { return };
-    let show = SHOW.replace("PAYLOADS", &json!(payloads()).to_string());
-    for bypassed in [false, true] {
-        let browser = &mut desk.browser;
-        browser.send("Page.setBypassCSP", &json!({"enabled": bypassed}));
-        browser.send("Page.reload", &json!({}));
-        browser.wait_for("document.readyState === 'complete' && document.querySelector('.customer-search')");
-        let seen = browser.value(&show);
-        let expected = json!({"ran": null, "turns": 300, "links": 0, "strange": 0});
-        assert_eq!(seen, expected, "policy bypassed: {bypassed}");
-        // With the policy on an attempt would have been reported.
-        browser.expect_no_complaints();
-    }
-}
-
-#[test]
-fn the_widget_works_on_a_foreign_page_whose_styles_would_hide_it() {
-    let Some(mut browser) = Browser::start() else { return };
-    let data = own_sample_data();
-    let foreign = TcpListener::bind("127.0.0.1:0").unwrap();
-    let origin = format!("http://{}", foreign.local_addr().unwrap());
-    let server =
-        Server::start_with(&sample_knowledge(), data.path(), &[("FLIGHTDECK_WIDGET_ORIGINS", &origin)]);
-    let page = format!(
-        "<!doctype html><title>CRM</title><style>* {{ all: unset !important; display: none !important; color: red \
-         !important; position: static !important }} html, body {{ display: block !important }}</style>\
-         <body><script src=\"{}\" data-title=\"销售助手\"></script>",
-        server.url("/widget.js")
-    );
-    std::thread::spawn(move || {
-        for mut connection in foreign.incoming().map_while(Result::ok) {
-            let mut request = [0; 4096];
-            let _ = connection.read(&mut request);
-            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/html; charset=utf-8\r\nconnection: close";
-            let _ = write!(connection, "{head}\r\ncontent-length: {}\r\n\r\n{page}", page.len());
-        }
-    });
-    browser.open(&origin);
-    browser.wait_for("window.Flightdeck");
-    browser.value(
-        "(() => { window.told = []; for (const name of ['open', 'close', 'answer']) \
-         Flightdeck.on(name, (detail) => { told.push([name, detail]); }); })()",
-    );
-    let corner = browser.value("[innerWidth - 48, innerHeight - 48]");
-    browser.click_at(&corner[0], &corner[1]);
-    browser.wait_for("told.some(([name]) => name === 'open')");
-    browser.value("Flightdeck.ask('LB-300S 速度多少？')");
-    browser.wait_for("told.some(([name]) => name === 'answer')");
-    assert!(!browser.value("told").to_string().contains("瓶/分钟"), "what was said stays inside");
-    let seen = browser
-        .value_in_frame(
-            "[document.querySelector('.answer').textContent, getComputedStyle(document.body).color]",
-        )
-        .expect("there is a frame");
-    assert!(seen[0].as_str().unwrap().contains("300"), "{seen}");
-    assert_ne!(seen[1], "rgb(255, 0, 0)", "the page's styles stop at the frame");
-    browser.click_at(&corner[0], &corner[1]);
-    browser.wait_for("told.some(([name]) => name === 'close')");
-    browser.expect_no_complaints();
-}
-
-#[test]
 fn everything_that_can_be_pressed_or_filled_in_has_a_name() {
     let Some(mut desk) = Desk::open() else { return };
     desk.ask("LB-300S 速度多少？");
@@ -510,26 +371,4 @@ fn everything_that_can_be_pressed_or_filled_in_has_a_name() {
             assert!(!name.trim().is_empty(), "narrow: {narrow}: {control}");
         }
     }
-}
-
-#[test]
-fn the_page_is_light_and_does_not_jump_while_an_answer_comes() {
-    let Some(mut desk) = Desk::open() else { return };
-    let browser = &mut desk.browser;
-    let bytes = browser.value(
-        "performance.getEntriesByType('resource').concat(performance.getEntriesByType('navigation')) \
-         .reduce((sum, entry) => sum + entry.decodedBodySize, 0)",
-    );
-    assert!(bytes.as_u64().is_some_and(|bytes| (50_000..200_000).contains(&bytes)), "{bytes} bytes");
-    browser.value(
-        "(() => { window.shift = 0; new PerformanceObserver((list) => { for (const entry of list.getEntries()) \
-         window.shift += entry.value; }).observe({ type: 'layout-shift', buffered: true }); })()",
-    );
-    desk.ask("客户说太贵了怎么回复？");
-    desk.ask("LB-300S 速度多少？");
-    let browser = &mut desk.browser;
-    browser.value("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))");
-    let shift = browser.value("window.shift");
-    assert!(shift.as_f64().is_some_and(|shift| shift < 0.1), "a shift of {shift} is felt");
-    browser.expect_no_complaints();
 }

@@ -17,15 +17,15 @@ const SPEED: &str = "LB-300S 一分钟最多能贴多少瓶？";
 
 /// What the model was asked.
 #[derive(Clone)]
-struct Asked {
+pub struct Asked {
     /// The whole request's body.
-    body: Value,
+    pub body: Value,
     /// The composed answer, as the prompt holds it.
-    draft: String,
+    pub draft: String,
 }
 
 /// A part of what the model's server does with one request, in order.
-enum Part {
+pub enum Part {
     /// A piece of the answer.
     Text(String),
     /// An event as it is.
@@ -43,7 +43,7 @@ enum Part {
 type Behaviour = Box<dyn FnMut(&Asked) -> Vec<Part> + Send>;
 
 /// A server that behaves as it was told last.
-struct Model {
+pub struct Model {
     address: String,
     behaviour: Arc<Mutex<Behaviour>>,
     asked: Arc<Mutex<Vec<Asked>>>,
@@ -51,7 +51,7 @@ struct Model {
 }
 
 impl Model {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
         let address = format!("http://{}/v1", listener.local_addr().expect("it is bound"));
         let model = Self {
@@ -82,12 +82,12 @@ impl Model {
     }
 
     /// What it does from now on.
-    fn does(&self, behaviour: impl FnMut(&Asked) -> Vec<Part> + Send + 'static) {
+    pub fn does(&self, behaviour: impl FnMut(&Asked) -> Vec<Part> + Send + 'static) {
         *lock(&self.behaviour) = Box::new(behaviour);
     }
 
     /// Says this from now on, in small pieces.
-    fn says(&self, text: impl Fn(&Asked) -> String + Send + 'static) {
+    pub fn says(&self, text: impl Fn(&Asked) -> String + Send + 'static) {
         self.does(move |asked| {
             let letters: Vec<char> = text(asked).chars().collect();
             let pieces = letters.chunks(7).map(|piece| Part::Text(piece.iter().collect()));
@@ -105,7 +105,7 @@ impl Model {
     }
 
     /// The settings that name it, with time enough for the busiest machine.
-    fn variables(&self) -> Vec<(&str, &str)> {
+    pub fn variables(&self) -> Vec<(&str, &str)> {
         vec![
             ("FLIGHTDECK_GENERATOR_ADDRESS", &self.address),
             ("FLIGHTDECK_GENERATOR_MODEL", "fake-7b"),

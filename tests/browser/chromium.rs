@@ -9,6 +9,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
+use base64::Engine as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -191,14 +192,37 @@ impl Browser {
         }
     }
 
+    /// Runs a script in every page that is opened from now on, before its own.
+    pub fn before_every_page(&mut self, script: &str) {
+        self.send("Page.addScriptToEvaluateOnNewDocument", &json!({"source": script}));
+    }
+
+    /// A picture of the window, as PNG.
+    pub fn picture(&mut self) -> Vec<u8> {
+        let picture = self.send("Page.captureScreenshot", &json!({"format": "png"}));
+        let text = picture["data"].as_str().expect("a picture has data");
+        base64::engine::general_purpose::STANDARD.decode(text).expect("it is base64")
+    }
+
+    /// What the page has complained of so far; forgotten from then on.
+    pub fn take_complaints(&mut self) -> Vec<String> {
+        self.value("1");
+        std::mem::take(&mut self.complaints)
+    }
+
     #[track_caller]
     pub fn open(&mut self, url: &str) {
         self.send("Page.navigate", &json!({"url": url}));
         self.wait_for("document.readyState === 'complete'");
     }
 
-    /// Presses and releases a key: one letter, or a name as `Enter`.
+    /// Presses and releases a key, by its name.
     pub fn press(&mut self, key: &str) {
+        self.press_with(key, 0);
+    }
+
+    /// As [`Browser::press`], with keys held down: 8 is Shift.
+    pub fn press_with(&mut self, key: &str, held: u8) {
         let code = match key {
             "Enter" => 13,
             "Escape" => 27,
@@ -208,8 +232,7 @@ impl Browser {
             other => panic!("{other} has no number here"),
         };
         let text = if key == "Enter" { "\r" } else { "" };
-        let mut event =
-            json!({"type": "keyDown", "key": key, "code": key, "windowsVirtualKeyCode": code, "text": text});
+        let mut event = json!({"type": "keyDown", "key": key, "code": key, "windowsVirtualKeyCode": code, "text": text, "modifiers": held});
         self.send("Input.dispatchKeyEvent", &event);
         event["type"] = json!("keyUp");
         self.send("Input.dispatchKeyEvent", &event);
@@ -231,10 +254,14 @@ impl Browser {
     /// Clicks the first element that the selector finds, as a mouse does.
     #[track_caller]
     pub fn click(&mut self, selector: &str) {
+        // A page that glides, or draws itself anew, must have come to rest under the mouse.
         let place = self.value(&format!(
-            "(() => {{ const node = document.querySelector({selector:?}); node.scrollIntoView({{ block: 'center', \
-             behavior: 'instant' }}); const box = node.getBoundingClientRect(); return [box.x + box.width / 2, box.y + \
-             box.height / 2]; }})()"
+            "(async () => {{ let last = ''; let place = null; for (let tries = 0; tries < 300; tries += 1) {{ \
+               const node = document.querySelector({selector:?}); node.scrollIntoView({{ block: 'center', behavior: 'instant' }}); \
+               const box = node.getBoundingClientRect(); place = [box.x + box.width / 2, box.y + box.height / 2]; \
+               const hit = document.elementFromPoint(...place); \
+               if (String(place) === last && hit && (node.contains(hit) || hit.contains(node))) break; \
+               last = String(place); await new Promise(requestAnimationFrame); }} return place; }})()"
         ));
         self.click_at(&place[0], &place[1]);
     }

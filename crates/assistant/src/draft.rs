@@ -55,6 +55,11 @@ impl Draft {
         (self.text.trim().to_owned(), self.citations)
     }
 
+    /// The citations so far.
+    pub fn citations(&self) -> &[Citation] {
+        &self.citations
+    }
+
     /// The text so far.
     pub fn text(&self) -> &str {
         &self.text

@@ -9,11 +9,13 @@ use crate::answer::{Answer, Citation, Intent, Outcome, RefusalReason};
 use crate::brief::Background;
 use crate::dialogue::{self, Meaning, Turn};
 use crate::draft::Draft;
+use crate::followups::follow_ups;
 use crate::generate::Material;
 use crate::intent::Names;
-use crate::question::{Language, Understanding, understand};
+use crate::question::{Understanding, understand};
 use crate::sentences::marks;
 use crate::support::{self, Signs};
+use crate::tone::Tone;
 use crate::{
     brief, cases, compare, facts, intent, objection, plan, products, refusal, rival, templates, videos,
 };
@@ -157,7 +159,7 @@ fn answer(meaning: &Meaning, asking: &Asking<'_>) -> Result<Composed, RetrievalE
     let told =
         asking.wanted.or(meaning.wanted).or_else(|| intent::by_words(text, names).map(|(intent, _)| intent));
     let first_guess = told.unwrap_or(Intent::Other);
-    let mut question = understand(text, first_guess, asking.customer.clone(), index);
+    let mut question = understand(text, first_guess, asking.customer.clone(), audience, index);
     let says_nothing = !text.chars().any(char::is_alphanumeric);
     if says_nothing || (intent::is_small_talk(text) && question.models.is_empty()) {
         return Ok(refuse(&question, RefusalReason::OutOfScope, &[], asking, Signs::default()).into());
@@ -208,7 +210,7 @@ fn answer(meaning: &Meaning, asking: &Asking<'_>) -> Result<Composed, RetrievalE
         return Ok(refuse(&question, RefusalReason::NotInKnowledge, &passages, asking, signs).into());
     }
     let (text, citations) = draft.finish();
-    let suggestions = suggestions(&question, &passages, audience);
+    let suggestions = follow_ups(&question, &passages, &citations, index, (audience, day));
     let answer = Answer {
         intent: question.intent,
         text,
@@ -221,7 +223,8 @@ fn answer(meaning: &Meaning, asking: &Asking<'_>) -> Result<Composed, RetrievalE
         support: signs.support(),
         signs,
     };
-    Ok(Composed { answer, material: Some(Material { question, passages }), unanswered: Vec::new() })
+    let material = Material { question, passages, tone: Tone::Plain };
+    Ok(Composed { answer, material: Some(material), unanswered: Vec::new() })
 }
 
 fn refuse(
@@ -249,63 +252,4 @@ fn refuse(
         support: signs.support(),
         signs,
     }
-}
-
-/// What a rep would ask next, with the product or the document at hand put in.
-fn suggestions(question: &Understanding, passages: &[Passage], audience: Audience) -> Vec<String> {
-    let product = passages.iter().take(3).find_map(|p| p.document.profile.product.first());
-    let zh = question.language == Language::Chinese;
-    let about = |with: fn(&str) -> String, without: &str| match product {
-        Some(product) => with(product),
-        None => without.to_owned(),
-    };
-    let cases = if zh {
-        about(|p| format!("{p} 有哪些客户案例？"), "有哪些客户案例？")
-    } else {
-        about(|p| format!("Which customer cases are there for {p}?"), "Which customer cases are there?")
-    };
-    let price = if zh {
-        about(|p| format!("{p} 多少钱，交期多久？"), "交期一般多久？")
-    } else {
-        about(|p| format!("What is the price and lead time of {p}?"), "What is the lead time?")
-    };
-    let video = if zh {
-        about(|p| format!("有没有 {p} 的视频？"), "有什么视频可以看？")
-    } else {
-        about(|p| format!("Is there a video of {p}?"), "Which videos are there?")
-    };
-    let warranty = if zh {
-        "保修多久，坏了多久能到现场？"
-    } else {
-        "How long is the warranty and how fast is on-site service?"
-    }
-    .to_owned();
-    let expensive = if zh {
-        "客户说太贵了怎么回？"
-    } else {
-        "What do I say when the customer finds it too expensive?"
-    }
-    .to_owned();
-    let template =
-        if zh { "有没有类似的方案模板？" } else { "Is there a proposal template for this?" }.to_owned();
-    let internal = audience == Audience::Internal;
-    let mut wanted = match question.intent {
-        Intent::FindCases => vec![video, price, template],
-        Intent::HandleObjection => vec![cases, video, template],
-        Intent::RecommendVideos | Intent::FindTemplate => vec![cases, price, expensive],
-        Intent::CompareCompetitor => vec![cases, expensive, price],
-        Intent::ServiceQuestion => vec![price, cases, expensive],
-        _ => vec![cases, warranty.clone(), expensive],
-    };
-    if !internal {
-        // Customers are not offered what only a rep would ask.
-        wanted.retain(|s| {
-            !s.contains("太贵") && !s.contains("expensive") && !s.contains("模板") && !s.contains("template")
-        });
-        wanted.push(warranty);
-    }
-    wanted.retain(|s| *s != question.text);
-    wanted.dedup();
-    wanted.truncate(3);
-    wanted
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use flightdeck_corpus::{Chunk, Document, Kind};
+use flightdeck_corpus::{Audience, Chunk, Document, Kind};
 use flightdeck_retrieval::{Index, Passage, fold_text, is_han};
 
 use crate::draft::Draft;
@@ -67,7 +67,11 @@ pub(crate) fn compose(question: &Understanding, passages: &[Passage], index: &In
         }
         let title_terms = index.terms(&scored.evidence.document.title);
         let is_same_question = i == 0 && question.coverage(&title_terms) >= SAME_QUESTION;
-        let label = label(&scored.evidence, is_same_question, question.language);
+        let mut label = label(&scored.evidence, is_same_question);
+        if question.audience == Audience::Internal {
+            // How a deal ended is nobody's business but the company's.
+            label += outcome(&scored.evidence.document, question.language);
+        }
         if !label.is_empty() {
             draft.frame(&label);
         }
@@ -295,16 +299,12 @@ fn overlap(a: &HashSet<String>, b: &HashSet<String>) -> f32 {
 }
 
 /// What a unit needs to be understood alone: a table row the product or document it is about, an answer to another
-/// question that question, what a colleague once answered how that ended.
-fn label(evidence: &Evidence, is_same_question: bool, language: Language) -> String {
+/// question that question.
+pub(crate) fn label(evidence: &Evidence, is_same_question: bool) -> String {
     if evidence.document.field("answer").is_some() {
         let title = &evidence.document.title;
-        let question = if !is_same_question && title.chars().count() <= 40 {
-            format!("「{}」", crate::draft::without_marks(title))
-        } else {
-            String::new()
-        };
-        return question + &outcome(&evidence.document, language);
+        let is_said = is_same_question || title.chars().count() > 40;
+        return if is_said { String::new() } else { format!("「{}」", crate::draft::without_marks(title)) };
     }
     if evidence.unit.form != Form::Row {
         return String::new();
@@ -329,15 +329,15 @@ const ENDINGS: [(&str, &str); 3] = [
 ];
 
 /// That a colleague answered a customer so, and how it ended; nothing for what is no Q&A history.
-fn outcome(document: &Document, language: Language) -> String {
+fn outcome(document: &Document, language: Language) -> &'static str {
     let ended = document.field("outcome").map(|field| field.value.trim().to_lowercase());
-    let Some(ended) = ended.filter(|_| document.kind == Kind::Qa) else { return String::new() };
+    let Some(ended) = ended.filter(|_| document.kind == Kind::Qa) else { return "" };
     let (chinese, english) = match ended.as_str() {
         "won" | "成交" => ENDINGS[0],
         "lost" | "丢单" => ENDINGS[1],
         _ => ENDINGS[2],
     };
-    language.pick(chinese, english).to_owned()
+    language.pick(chinese, english)
 }
 
 /// The text of a composed answer less what it says of how answers ended: no source says that to the letter, and a

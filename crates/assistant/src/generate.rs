@@ -23,6 +23,7 @@ use crate::facts::without_endings;
 use crate::prompts::{Context, Line, NumberedPassage, Prompts, audience_name, language_name, skill};
 use crate::question::{Language, Understanding};
 use crate::sentences::{label, list_mark, marks, next_sentence, without_emphasis};
+use crate::tone::Tone;
 use crate::verify::{Lexicon, Source, Supported, attribute, check};
 
 /// Passages beyond those that the composed answer cites, at most,
@@ -110,6 +111,8 @@ pub struct Writer {
 pub(crate) struct Material {
     pub question: Understanding,
     pub passages: Vec<Passage>,
+    /// How it is to be said.
+    pub tone: Tone,
 }
 
 /// A place among the answers that are being worded, given back when dropped.
@@ -302,6 +305,7 @@ fn context(composed: &Answer, material: &Material, audience: Audience, sources: 
         customer: customer.collect(),
         passages: passages.collect(),
         draft: renumbered(composed, sources),
+        tone: material.tone.name(),
     }
 }
 

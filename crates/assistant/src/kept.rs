@@ -4,6 +4,7 @@
 //! was shown, and stays so when the document has changed since. Fields that an older record does not have are empty.
 
 use flightdeck_corpus::{Audience, Kind, Location};
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -52,6 +53,10 @@ pub struct KeptDocument {
     pub path: String,
     pub audience: Audience,
     pub link: Option<String>,
+    #[serde(default)]
+    pub date: Option<Date>,
+    #[serde(default)]
+    pub valid_until: Option<Date>,
 }
 
 impl From<&Citation> for KeptCitation {
@@ -66,6 +71,8 @@ impl From<&Citation> for KeptCitation {
                 path: document.path.clone(),
                 audience: document.audience,
                 link: document.link.clone(),
+                date: document.date(),
+                valid_until: document.valid_until,
             },
             quote: citation.quote().to_owned(),
             location: citation.location().clone(),

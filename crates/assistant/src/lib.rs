@@ -13,6 +13,7 @@ mod dialogue;
 mod draft;
 mod engine;
 mod facts;
+mod followups;
 mod generate;
 mod intent;
 mod kept;
@@ -26,6 +27,7 @@ mod rival;
 mod sentences;
 mod support;
 mod templates;
+mod tone;
 mod units;
 mod verify;
 mod videos;
@@ -48,6 +50,7 @@ pub use kept::{KeptAnswer, KeptCitation, KeptDocument};
 use prompts::audience_name;
 pub use prompts::{PromptError, Prompts};
 pub use support::Signs;
+pub use tone::{NothingToSend, Tone, Toned};
 
 /// A message to the assistant.
 #[derive(Clone, Debug)]
@@ -289,21 +292,26 @@ impl Assistant {
     /// # Errors
     /// As [`AssistantError`].
     pub fn preview(&self, request: &Request) -> Result<Answer, AssistantError> {
+        Ok(self.compose_alone(request)?.0.answer)
+    }
+
+    /// The composed answer to a message that no turns come before, and the index that it is from.
+    fn compose_alone(&self, request: &Request) -> Result<(Composed, Arc<Index>), AssistantError> {
         let index = self.store.current().ok_or(AssistantError::NoIndex)?;
         let customer = self.customer(request)?;
         let names = self.names(&index);
-        let (audience, day) = (request.audience, request.day);
         let background = Background::default();
         let asking = Asking {
             customer: &customer,
-            audience,
-            day,
+            audience: request.audience,
+            day: request.day,
             index: &index,
             names: &names,
             background: &background,
             wanted: None,
         };
-        Ok(engine::reply(&request.message, &[], &asking)?.answer)
+        let composed = engine::reply(&request.message, &[], &asking)?;
+        Ok((composed, index))
     }
 
     /// The turns before the message, oldest first, in a conversation that it continues.

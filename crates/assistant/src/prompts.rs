@@ -54,6 +54,8 @@ pub(crate) struct Context {
     pub passages: Vec<NumberedPassage>,
     /// The composed answer, its marks in the passages' numbers.
     pub draft: String,
+    /// `plain`, `shorter`, `warmer` or `english`.
+    pub tone: &'static str,
 }
 
 /// A fact about the customer.
@@ -259,6 +261,7 @@ fn sample(intent: Intent, language: Language, audience: Audience) -> Context {
             },
         ],
         draft: "整机保修 24 个月。[1]".to_owned(),
+        tone: "plain",
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
+use flightdeck_corpus::Audience;
 use flightdeck_records::CustomerProfile;
 use flightdeck_retrieval::{Index, fold_text, is_han};
 
@@ -52,6 +53,8 @@ pub(crate) struct Understanding {
     /// Whether a figure is asked for.
     pub wants_figure: bool,
     pub customer: CustomerProfile,
+    /// Who will read the answer.
+    pub audience: Audience,
 }
 
 /// Words that say what kind of answer is wanted, or that every question has, not what it is about.
@@ -265,6 +268,7 @@ pub(crate) fn understand(
     text: &str,
     intent: Intent,
     customer: CustomerProfile,
+    audience: Audience,
     index: &Index,
 ) -> Understanding {
     let folded = fold_text(text);
@@ -303,6 +307,7 @@ pub(crate) fn understand(
         models: models(&folded),
         wants_figure,
         customer,
+        audience,
     }
 }
 

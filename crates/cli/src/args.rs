@@ -333,6 +333,12 @@ pub enum KeysCommand {
         /// Requests a minute (default: as many as the server can do)
         #[arg(long, value_name = "N")]
         per_minute: Option<NonZeroU32>,
+        /// Whose pages may use it, as `https://crm.example.com`; may be given several times
+        #[arg(long = "origin", value_name = "ORIGIN", value_parser = parse_origin)]
+        origins: Vec<String>,
+        /// For another program to sign its reps' tokens with; it opens nothing by itself (role rep)
+        #[arg(long)]
+        signs: bool,
     },
     /// List the keys, revoked ones too, without their secrets
     List(JsonArgs),
@@ -389,6 +395,11 @@ fn parse_kind(name: &str) -> Result<Kind, String> {
     })
 }
 
+fn parse_origin(text: &str) -> Result<String, String> {
+    let wanted = "an origin is https://crm.example.com, with nothing behind the host";
+    flightdeck_records::origin(text).ok_or_else(|| wanted.to_owned())
+}
+
 fn parse_role(name: &str) -> Result<KeyRole, String> {
     name.parse().map_err(|_| "the roles are admin, marketing, rep, bot".to_owned())
 }
@@ -440,6 +451,7 @@ mod tests {
             "customers import c.csv",
             "keys create --name n --role marketing",
             "keys create --name n --role rep --audience customer --per-minute 30",
+            "keys create --name n --role rep --origin https://a.example --origin http://b:81 --signs",
             "customers export c-1",
             "customers erase c-1 --yes",
             "keys list --json",
@@ -459,6 +471,7 @@ mod tests {
             "search x --kind blog",
             "keys create --name n --role root",
             "keys create --name n --role rep --per-minute 0",
+            "keys create --name n --role rep --origin https://a.example/path",
             "eval answers",
         ] {
             let words = std::iter::once("flightdeck").chain(line.split(' '));

@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Parser;
-use flightdeck_records::KeyLimits;
+use flightdeck_records::{KeyLimits, NewKey};
 
 use crate::args::{
     AudienceArg, BenchCommand, Cli, Command, CustomersCommand, EvalCommand, KeysCommand, ModelsCommand,
@@ -172,9 +172,9 @@ fn dispatch(
         Command::Customers(CustomersCommand::Erase { id, yes }) => {
             commands::customers::erase(config, &id, yes)
         }
-        Command::Keys(KeysCommand::Create { name, role, audience, per_minute }) => {
+        Command::Keys(KeysCommand::Create { name, role, audience, per_minute, origins, signs }) => {
             let limits = KeyLimits { customer_only: audience == AudienceArg::Customer, per_minute };
-            commands::keys::create(config, &name, role, limits)
+            commands::keys::create(config, NewKey { name, role, limits, origins, signs })
         }
         Command::Keys(KeysCommand::List(output)) => commands::keys::list(config, output),
         Command::Keys(KeysCommand::Revoke { id }) => commands::keys::revoke(config, &id),

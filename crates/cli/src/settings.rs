@@ -562,22 +562,13 @@ fn widget_origins(table: &Table) -> Result<Vec<String>, Failure> {
     let origins = table.get(
         "widget.origins",
         String::new(),
-        |origins: &String| origins.split_whitespace().all(is_origin),
+        |origins: &String| origins.split_whitespace().all(|text| flightdeck_records::origin(text).is_some()),
         (
             "origins with spaces between, e.g. https://crm.example.com http://localhost:3000",
             "以空格分隔的网页来源，例如 https://crm.example.com http://localhost:3000",
         ),
     )?;
-    Ok(origins.split_whitespace().map(str::to_owned).collect())
-}
-
-/// `https://HOST[:PORT]` and nothing else: the text goes into a header as it is.
-fn is_origin(text: &str) -> bool {
-    let authority = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    authority.is_some_and(|authority| {
-        let allowed = |letter: char| letter.is_ascii_alphanumeric() || ".-:[]".contains(letter);
-        !authority.is_empty() && authority.chars().all(allowed)
-    })
+    Ok(origins.split_whitespace().filter_map(flightdeck_records::origin).collect())
 }
 
 #[derive(Clone, Copy)]

@@ -254,6 +254,15 @@ impl Document {
         }
     }
 
+    /// From when it is: its first day, or for a row the day it was published or said; `None` where nothing says so.
+    pub fn date(&self) -> Option<Date> {
+        let of_row = || {
+            let field = self.field("published_at").or_else(|| self.field("date"))?;
+            field.value.trim().get(..10)?.replace(['/', '.'], "-").parse().ok()
+        };
+        self.valid_from.or_else(of_row)
+    }
+
     /// Whether it is served on `day`: published, begun and not past its last day.
     pub fn is_served_on(&self, day: Date) -> bool {
         self.status == Status::Published

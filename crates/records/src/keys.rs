@@ -2,6 +2,9 @@
 //!
 //! A key is 32 random bytes, shown once when it is made; only its SHA-256 is stored. A plain hash is enough because
 //! the secret is not a password: there is nothing to guess that is shorter than the secret itself.
+//!
+//! A signing key is different: its secret stays with another program, which signs its reps' tokens with it (see
+//! `sign_in`). It opens nothing when it is shown, and must be stored as it is.
 
 use std::fmt::{self, Write as _};
 use std::num::NonZeroU32;
@@ -14,9 +17,12 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use uuid::Uuid;
 
-use crate::{Records, RecordsError, audit, now_ms, timestamp};
+use crate::audit::{self, Actor};
+use crate::{Records, RecordsError, now_ms, timestamp};
 
 const SECRET_PREFIX: &str = "fd_";
+/// Of signing keys, so that nobody takes one for a key to be shown.
+const SIGNING_PREFIX: &str = "fdsign_";
 
 /// What the holder of a key may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -81,6 +87,38 @@ pub struct Key {
     pub revoked_at: Option<jiff::Timestamp>,
     /// What narrows it further.
     pub limits: KeyLimits,
+    /// Whose pages may use it (`https://crm.example.com`); empty where nothing is said.
+    pub origins: Vec<String>,
+    /// Whether another program signs tokens with it; it then opens nothing by itself.
+    pub signs: bool,
+}
+
+/// A key to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewKey {
+    /// Who or what it is for.
+    pub name: String,
+    /// What its holder may do.
+    pub role: KeyRole,
+    /// What narrows it further.
+    pub limits: KeyLimits,
+    /// Whose pages may use it, each as [`origin`] gives it.
+    pub origins: Vec<String>,
+    /// Whether another program signs tokens with it.
+    pub signs: bool,
+}
+
+/// The origin in the one spelling that browsers use, or `None` where `text` is none: a scheme, a host, perhaps a port,
+/// and nothing behind them.
+pub fn origin(text: &str) -> Option<String> {
+    let text = text.trim().trim_end_matches('/').to_ascii_lowercase();
+    let (scheme, authority) = text.split_once("://")?;
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "-.:[]".contains(c);
+    if !matches!(scheme, "https" | "http") || authority.is_empty() || !authority.chars().all(is_name) {
+        return None;
+    }
+    let usual_port = if scheme == "https" { ":443" } else { ":80" };
+    Some(format!("{scheme}://{}", authority.strip_suffix(usual_port).unwrap_or(authority)))
 }
 
 /// What narrows a key beyond its role. The default narrows nothing.
@@ -111,9 +149,18 @@ impl Records {
         role: KeyRole,
         limits: KeyLimits,
     ) -> Result<(Key, String), RecordsError> {
-        let mut random = [0_u8; 32];
-        getrandom::fill(&mut random).map_err(|error| RecordsError::NoRandomness(error.to_string()))?;
-        let secret = format!("{SECRET_PREFIX}{}", hexadecimal(&random));
+        let new = NewKey { name: name.to_owned(), role, limits, origins: Vec::new(), signs: false };
+        self.make_key(new, None)
+    }
+
+    /// Makes a key, which `actor` wanted. The second value is the secret: `fd_` and 64 hexadecimal digits, or for a
+    /// signing key `fdsign_` and as many.
+    ///
+    /// # Errors
+    /// As [`Records::create_key`].
+    pub fn make_key(&self, new: NewKey, actor: Option<&Actor>) -> Result<(Key, String), RecordsError> {
+        let NewKey { name, role, limits, origins, signs } = new;
+        let secret = random_secret(if signs { SIGNING_PREFIX } else { SECRET_PREFIX })?;
         let created_ms = now_ms();
         let key = Key {
             id: Uuid::now_v7().to_string(),
@@ -122,11 +169,13 @@ impl Records {
             created_at: timestamp(created_ms),
             revoked_at: None,
             limits,
+            origins,
+            signs,
         };
         self.write(|transaction| {
             transaction.execute(
-                "INSERT INTO keys (id, name, role, digest, created_at, customer_only, per_minute)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                "INSERT INTO keys (id, name, role, digest, created_at, customer_only, per_minute, origins, signing_secret)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
                 params![
                     key.id,
                     key.name,
@@ -135,18 +184,26 @@ impl Records {
                     created_ms,
                     limits.customer_only,
                     limits.per_minute.map(NonZeroU32::get),
+                    json!(key.origins).to_string(),
+                    signs.then_some(&secret),
                 ],
             )?;
             let mut details = json!({"name": key.name, "role": role.name()});
             if limits != KeyLimits::default() {
                 details["limits"] = json!(limits);
             }
-            audit::note(transaction, "key.create", &key.id, &details)
+            if !key.origins.is_empty() {
+                details["origins"] = json!(key.origins);
+            }
+            if signs {
+                details["signs"] = json!(true);
+            }
+            audit::note_by(transaction, actor, "key.create", &key.id, &details)
         })?;
         Ok((key, secret))
     }
 
-    /// The key that this secret belongs to; `None` when it is unknown or revoked.
+    /// The key that this secret belongs to; `None` when it is unknown or revoked, and for the secret of a signing key.
     ///
     /// The time taken does not depend on which key it is, nor on how much of a stored hash agrees.
     ///
@@ -155,12 +212,13 @@ impl Records {
     pub fn authenticate(&self, secret: &str) -> Result<Option<Key>, RecordsError> {
         let presented = digest(secret);
         let connection = self.reading();
-        let mut statement = connection
-            .prepare_cached(&format!("SELECT {COLUMNS}, digest FROM keys WHERE revoked_at IS NULL"))?;
+        let mut statement = connection.prepare_cached(&format!(
+            "SELECT {COLUMNS}, digest FROM keys WHERE revoked_at IS NULL AND signing_secret IS NULL"
+        ))?;
         let mut rows = statement.query([])?;
         let mut found = None;
         while let Some(row) = rows.next()? {
-            let stored: Vec<u8> = row.get(7)?;
+            let stored: Vec<u8> = row.get("digest")?;
             let candidate = key(row)?;
             let same: Choice = stored.as_slice().ct_eq(&presented);
             if bool::from(same) {
@@ -192,27 +250,49 @@ impl Records {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// Whose pages may use some key: the origins of all keys that open something.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn key_origins(&self) -> Result<Vec<String>, RecordsError> {
+        let connection = self.reading();
+        let mut statement = connection.prepare_cached(
+            "SELECT DISTINCT value FROM keys, json_each(keys.origins) WHERE revoked_at IS NULL ORDER BY value",
+        )?;
+        let rows = statement.query_map([], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// Makes a key open nothing from now on. Whether there was such a key that still opened something.
     ///
     /// # Errors
     /// When the database fails.
     pub fn revoke_key(&self, id: &str) -> Result<bool, RecordsError> {
+        self.revoke_key_by(id, None)
+    }
+
+    /// As [`Records::revoke_key`], because `actor` wants it so.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn revoke_key_by(&self, id: &str, actor: Option<&Actor>) -> Result<bool, RecordsError> {
         self.write(|transaction| {
             let n_revoked = transaction.execute(
                 "UPDATE keys SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL",
                 params![id, now_ms()],
             )?;
             if n_revoked > 0 {
-                audit::note(transaction, "key.revoke", id, &Value::Null)?;
+                audit::note_by(transaction, actor, "key.revoke", id, &Value::Null)?;
             }
             Ok(n_revoked > 0)
         })
     }
 }
 
-const COLUMNS: &str = "id, name, role, created_at, revoked_at, customer_only, per_minute";
+pub(crate) const COLUMNS: &str = "id, name, role, created_at, revoked_at, customer_only, per_minute, origins, \
+                                  signing_secret IS NOT NULL";
 
-fn key(row: &Row<'_>) -> rusqlite::Result<Key> {
+pub(crate) fn key(row: &Row<'_>) -> rusqlite::Result<Key> {
     let role: String = row.get(2)?;
     let revoked_ms: Option<i64> = row.get(4)?;
     Ok(Key {
@@ -226,10 +306,20 @@ fn key(row: &Row<'_>) -> rusqlite::Result<Key> {
             customer_only: row.get(5)?,
             per_minute: row.get::<_, Option<u32>>(6)?.and_then(NonZeroU32::new),
         },
+        // A list that cannot be read lets nobody's page in rather than everybody's.
+        origins: serde_json::from_str(&row.get::<_, String>(7)?).unwrap_or_else(|_| vec!["null".to_owned()]),
+        signs: row.get(8)?,
     })
 }
 
-fn digest(secret: &str) -> [u8; 32] {
+/// A secret of 256 random bits.
+pub(crate) fn random_secret(prefix: &str) -> Result<String, RecordsError> {
+    let mut random = [0_u8; 32];
+    getrandom::fill(&mut random).map_err(|error| RecordsError::NoRandomness(error.to_string()))?;
+    Ok(format!("{prefix}{}", hexadecimal(&random)))
+}
+
+pub(crate) fn digest(secret: &str) -> [u8; 32] {
     Sha256::digest(secret.as_bytes()).into()
 }
 
@@ -318,6 +408,55 @@ mod tests {
         assert_eq!(*limits, json!({"customer_only": true, "per_minute": 30}));
         let (free, _) = records.create_key("desk", KeyRole::Rep).unwrap();
         assert_eq!(free.limits, KeyLimits::default());
+    }
+
+    #[test]
+    fn a_signing_key_opens_nothing_by_itself_and_a_keys_origins_end_with_it() {
+        let records = Records::in_memory().unwrap();
+        let new = |origins: &[&str], signs| NewKey {
+            name: "CRM".to_owned(),
+            role: KeyRole::Rep,
+            limits: KeyLimits::default(),
+            origins: origins.iter().map(|&origin| origin.to_owned()).collect(),
+            signs,
+        };
+        let (signing, secret) = records.make_key(new(&["https://crm.example.com"], true), None).unwrap();
+        assert!(signing.signs && secret.starts_with("fdsign_"));
+        assert_eq!(records.authenticate(&secret).unwrap(), None);
+        let (shown, secret) =
+            records.make_key(new(&["https://b.example", "https://crm.example.com"], false), None).unwrap();
+        assert_eq!(records.authenticate(&secret).unwrap(), Some(shown.clone()));
+        assert_eq!(records.key_origins().unwrap(), ["https://b.example", "https://crm.example.com"]);
+        records.revoke_key(&shown.id).unwrap();
+        assert_eq!(records.key_origins().unwrap(), ["https://crm.example.com"]);
+        assert!(!serde_json::to_string(&records.audit(9).unwrap()).unwrap().contains("fdsign_"));
+    }
+
+    #[test]
+    fn an_origin_has_one_spelling_and_nothing_behind_its_host() {
+        for (text, wanted) in [
+            ("https://crm.example.com", "https://crm.example.com"),
+            (" HTTPS://CRM.Example.com/ ", "https://crm.example.com"),
+            ("https://crm.example.com:443", "https://crm.example.com"),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+            ("http://[::1]:80", "http://[::1]"),
+        ] {
+            assert_eq!(origin(text).as_deref(), Some(wanted), "{text}");
+        }
+        for text in [
+            "",
+            "crm.example.com",
+            "https://",
+            "https://a/b",
+            "https://a; script-src *",
+            "https://*.a",
+            "ftp://a",
+            "https://a b",
+            "null",
+            "https://u@a",
+        ] {
+            assert_eq!(origin(text), None, "{text}");
+        }
     }
 
     #[test]

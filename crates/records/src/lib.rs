@@ -1,4 +1,4 @@
-//! What people do: customers and what was sent to them, conversations, feedback, gaps, keys and the audit trail.
+//! What people do: customers and what was sent to them, conversations, feedback, gaps, wordings, keys and the audit trail.
 //!
 //! Everything lies in one file, `DATA/records.sqlite`, and this crate alone knows that it is a database; the others
 //! see [`Records`] and plain structs. Unlike the index, the file cannot be made again from the knowledge folder, so
@@ -19,7 +19,9 @@ mod import;
 mod interactions;
 mod keys;
 mod personal;
+mod phrases;
 mod schema;
+mod sign_in;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -35,9 +37,11 @@ pub use feedback::{Feedback, FeedbackQuery, JudgedAnswer, Rating};
 pub use gaps::Gap;
 pub use import::{ImportError, SheetOfCustomers, id_from_name, parse_customer_sheets, parse_customers};
 pub use interactions::{Interaction, InteractionKind, NewInteraction};
-pub use keys::{Key, KeyLimits, KeyRole, UnknownRole};
+pub use keys::{Key, KeyLimits, KeyRole, NewKey, UnknownRole, origin};
 pub use personal::{Erased, PersonalData};
+pub use phrases::{NewPhrase, Phrase, PhraseQuery, PhraseState};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
+pub use sign_in::{Holder, Rep, SignIn, SignInError, TokenRefusal};
 
 /// The records of one data folder.
 ///

@@ -5,6 +5,9 @@
 //! is made to resolve to 127.0.0.1 (DNS rebinding) lets it read the replies. So in that mode the name called must be
 //! a loopback name, requests from other origins are refused, and a request that came through a proxy counts as what
 //! it is, a request from elsewhere.
+//!
+//! A key may say whose pages use it. That binds browsers, and a browser is what a page's visitors have: other programs
+//! say what they like about where they are, and are bound by the key itself.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
@@ -16,8 +19,9 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use flightdeck_corpus::Audience;
-use flightdeck_records::{Actor, Key, KeyLimits, KeyRole, Session};
+use flightdeck_records::{Actor, Holder, Key, KeyLimits, KeyRole, Session};
 
+use crate::cors;
 use crate::error::ApiError;
 use crate::state::AppState;
 
@@ -32,6 +36,8 @@ pub(crate) struct Caller {
     pub actor: Option<Actor>,
     /// Whether the key sees only what customers may see: a bot's, or one that was made so.
     pub customer_only: bool,
+    /// Another site's page that may read the reply.
+    pub reader: Option<String>,
 }
 
 impl Caller {
@@ -104,8 +110,13 @@ pub(crate) async fn authorize(State(state): State<AppState>, request: Request, n
     let (mut parts, body) = request.into_parts();
     match identify(&state, &parts).await {
         Ok(caller) => {
+            let reader = caller.reader.clone();
             parts.extensions.insert(caller);
-            next.run(Request::from_parts(parts, body)).await
+            let response = next.run(Request::from_parts(parts, body)).await;
+            match reader {
+                Some(page) => cors::readable_by(&page, response),
+                None => response,
+            }
         }
         Err(error) => error.into_response(),
     }
@@ -119,7 +130,7 @@ pub(crate) async fn may_read_metrics(state: &AppState, request: &Parts) -> Resul
     if is_local(request).is_ok() {
         return Ok(());
     }
-    match look_up(state, &request.headers).await?.1 {
+    match holder_of(state, bearer(&request.headers).map(str::to_owned)).await?.1.map(|holder| holder.key) {
         Some(Key { role: KeyRole::Admin, limits: KeyLimits { customer_only: false, .. }, .. }) => Ok(()),
         Some(_) => Err(ApiError::forbidden("the metrics need an admin's key")),
         None => Err(ApiError::unauthorized("from another machine the metrics need an admin's key")),
@@ -127,15 +138,29 @@ pub(crate) async fn may_read_metrics(state: &AppState, request: &Parts) -> Resul
 }
 
 async fn identify(state: &AppState, request: &Parts) -> Result<Caller, ApiError> {
-    let (has_keys, key) = look_up(state, &request.headers).await?;
-    match key {
-        Some(key) => admitted(state, key),
+    let (has_keys, holder) = holder_of(state, bearer(&request.headers).map(str::to_owned)).await?;
+    match holder {
+        Some(holder) => {
+            let page = Page::of(&request.headers);
+            if page.as_ref().is_some_and(|page| !page.may_use(&holder.key, state.widget_origins())) {
+                return Err(forbidden_page());
+            }
+            // A key that names no pages lets none of them read.
+            let reader = match page {
+                Some(Page::Calling(page)) if !holder.key.origins.is_empty() => Some(page),
+                _ => None,
+            };
+            Ok(Caller { reader, ..admitted(state, &holder)? })
+        }
         None if has_keys => Err(ApiError::unauthorized(
             "this call needs a key that is known and not revoked, as: Authorization: Bearer KEY",
         )),
-        None => {
-            is_local(request).map(|()| Caller { role: KeyRole::Admin, actor: None, customer_only: false })
-        }
+        None => is_local(request).map(|()| Caller {
+            role: KeyRole::Admin,
+            actor: None,
+            customer_only: false,
+            reader: None,
+        }),
     }
 }
 
@@ -144,34 +169,83 @@ async fn identify(state: &AppState, request: &Parts) -> Result<Caller, ApiError>
 /// # Errors
 /// `unauthorized` for a key that is unknown or revoked.
 pub(crate) async fn with_secret(state: &AppState, secret: String) -> Result<Caller, ApiError> {
-    let (_, key) = key_of(state, Some(secret)).await?;
-    let key = key.ok_or_else(|| ApiError::unauthorized("the key is unknown or revoked"))?;
-    admitted(state, key)
+    let (_, holder) = holder_of(state, Some(secret)).await?;
+    let holder = holder.ok_or_else(|| ApiError::unauthorized("the key is unknown or revoked"))?;
+    admitted(state, &holder)
 }
 
-/// Lets a key in as often as it may come.
-fn admitted(state: &AppState, key: Key) -> Result<Caller, ApiError> {
-    if let Some(per_minute) = key.limits.per_minute {
-        state.turns().take(&key.id, per_minute, Instant::now()).map_err(ApiError::too_often)?;
+/// Lets whoever holds a key in as often as the key may come.
+fn admitted(state: &AppState, holder: &Holder) -> Result<Caller, ApiError> {
+    let actor = holder.actor();
+    let Key { role, limits, .. } = &holder.key;
+    if let Some(per_minute) = limits.per_minute {
+        state.turns().take(&actor.id, per_minute, Instant::now()).map_err(ApiError::too_often)?;
     }
-    let customer_only = key.role == KeyRole::Bot || key.limits.customer_only;
-    Ok(Caller { role: key.role, actor: Some(Actor { id: key.id, name: key.name }), customer_only })
+    let customer_only = *role == KeyRole::Bot || limits.customer_only;
+    Ok(Caller { role: *role, actor: Some(actor), customer_only, reader: None })
 }
 
-/// Whether there are keys at all, and the one that came with the request.
-async fn look_up(state: &AppState, headers: &HeaderMap) -> Result<(bool, Option<Key>), ApiError> {
-    key_of(state, bearer(headers).map(str::to_owned)).await
-}
-
-async fn key_of(state: &AppState, secret: Option<String>) -> Result<(bool, Option<Key>), ApiError> {
+/// Whether there are keys at all, and who holds the one that came with the request.
+async fn holder_of(state: &AppState, secret: Option<String>) -> Result<(bool, Option<Holder>), ApiError> {
     let found = state.with_records(move |records| {
-        let key = match &secret {
-            Some(secret) => records.authenticate(secret)?,
+        let holder = match &secret {
+            Some(secret) => records.holder(secret, jiff::Timestamp::now())?,
             None => None,
         };
-        Ok((records.has_keys()?, key))
+        Ok((records.has_keys()?, holder))
     });
     found.await
+}
+
+/// For a page that may not use a key.
+pub(crate) fn forbidden_page() -> ApiError {
+    ApiError::new(StatusCode::FORBIDDEN, "forbidden_origin", "this page may not use this key")
+}
+
+/// Another site's page that a request comes from, by its origin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Page {
+    /// It calls by itself, as its browser says.
+    Calling(String),
+    /// It shows the widget, as our own page in its frame says.
+    Showing(String),
+}
+
+/// The header in which our page says whose page is around it. Another site's page cannot set it: a browser asks first,
+/// and is not told that it may.
+const HOST_PAGE: &str = "x-flightdeck-host";
+
+impl Page {
+    /// `None` where no other site's page is known to have a part in it.
+    pub fn of(headers: &HeaderMap) -> Option<Self> {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let is_own = |origin: &str| {
+            let authority = origin.split_once("://").map(|(_, authority)| authority);
+            authority.is_some() && (authority == text("host") || authority == text("x-forwarded-host"))
+        };
+        // Behind a proxy the names may differ, and the browser knows better.
+        let is_same_origin = text("sec-fetch-site") == Some("same-origin");
+        if let Some(origin) = text("origin").filter(|origin| !is_same_origin && !is_own(origin)) {
+            return Some(Self::Calling(origin.to_owned()));
+        }
+        text(HOST_PAGE).filter(|origin| !is_own(origin)).map(|origin| Self::Showing(origin.to_owned()))
+    }
+
+    pub fn origin(&self) -> &str {
+        let (Self::Calling(origin) | Self::Showing(origin)) = self;
+        origin
+    }
+
+    /// Whether it may use this key, where `usual` are the pages that may show the widget with any key that names none.
+    pub fn may_use(&self, key: &Key, usual: &[String]) -> bool {
+        let is_among = |origins: &[String]| origins.iter().any(|origin| origin == self.origin());
+        match self {
+            _ if !key.origins.is_empty() => is_among(&key.origins),
+            // It gets no leave to read, as every page that nobody named.
+            Self::Calling(_) => true,
+            Self::Showing(_) => is_among(usual),
+        }
+    }
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -261,7 +335,7 @@ mod tests {
 
     #[test]
     fn a_key_for_customers_is_always_a_customer_and_the_others_choose() {
-        let caller = |role, customer_only| Caller { role, actor: None, customer_only };
+        let caller = |role, customer_only| Caller { role, actor: None, customer_only, reader: None };
         let bot = caller(KeyRole::Bot, true);
         assert_eq!(bot.audience(None), Ok(Audience::Customer));
         assert_eq!(bot.audience(Some(Audience::Customer)), Ok(Audience::Customer));
@@ -270,6 +344,27 @@ mod tests {
             assert_eq!(caller(role, false).audience(None), Ok(Audience::Internal));
             assert_eq!(caller(role, false).audience(Some(Audience::Customer)), Ok(Audience::Customer));
         }
+    }
+
+    #[test]
+    fn another_sites_page_is_told_from_our_own() {
+        let page = |headers: &[(&str, &str)]| {
+            let headers = headers.iter().map(|(name, value)| {
+                (axum::http::HeaderName::try_from(*name).unwrap(), value.parse().unwrap())
+            });
+            Page::of(&headers.collect())
+        };
+        let (crm, host) = (("origin", "https://crm.example"), ("host", "desk.example"));
+        assert_eq!(page(&[host]), None, "no browser, or one that reads from our page");
+        assert_eq!(page(&[host, ("origin", "https://desk.example")]), None);
+        assert_eq!(page(&[host, ("origin", "https://x"), ("sec-fetch-site", "same-origin")]), None);
+        assert_eq!(page(&[host, crm]), Some(Page::Calling("https://crm.example".to_owned())));
+        let shown = (HOST_PAGE, "https://crm.example");
+        assert_eq!(page(&[host, shown]), Some(Page::Showing("https://crm.example".to_owned())));
+        assert_eq!(page(&[host, (HOST_PAGE, "https://desk.example")]), None);
+        // What calls from elsewhere does not get to say that it is another page.
+        let evil = ("origin", "https://evil.example");
+        assert_eq!(page(&[host, evil, shown]), Some(Page::Calling("https://evil.example".to_owned())));
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod assets;
 mod channels;
 mod chat;
 mod conversations;
+mod cors;
 mod customers;
 mod documents;
 mod error;
@@ -19,16 +20,19 @@ mod feedback;
 mod fields;
 mod health;
 mod interactions;
+mod keys;
 mod mcp;
 mod observe;
 mod openai;
 mod openapi;
 mod oversight;
 mod parameters;
+mod phrases;
 mod preview;
 mod printed;
 mod search;
 mod serve;
+mod sign_in;
 mod sse;
 mod state;
 mod telemetry;
@@ -39,7 +43,7 @@ mod workers;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn_with_state, map_response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, patch, post};
 pub use channels::ChannelSettings;
 use channels::{manage, webhooks};
 use error::ApiError;
@@ -71,6 +75,11 @@ pub fn router(state: AppState) -> Router {
         .route("/api/v1/feedback", get(feedback::list).post(feedback::give))
         .route("/api/v1/gaps", get(oversight::gaps))
         .route("/api/v1/audit", get(oversight::audit))
+        .route("/api/v1/phrases", get(phrases::list).post(phrases::keep))
+        .route("/api/v1/phrases/{id}", patch(phrases::change).delete(phrases::forget))
+        .route("/api/v1/keys", get(keys::list).post(keys::create))
+        .route("/api/v1/keys/{id}", delete(keys::revoke))
+        .route("/api/v1/me", get(sign_in::me))
         .route("/api/v1/channels", get(manage::channels))
         .route("/api/v1/channels/{account}/test", post(manage::test))
         .route("/api/v1/channels/{account}/events", get(manage::events))
@@ -81,18 +90,24 @@ pub fn router(state: AppState) -> Router {
         .route("/api/v1/channels/{account}/messages", post(manage::message))
         .route_layer(map_response(observe::never_stored))
         .route_layer(from_fn_with_state(state.clone(), access::authorize));
+    // Whoever is to be signed in has no key yet.
+    let sign_in = Router::new()
+        .route("/api/v1/sign-in", post(sign_in::sign_in))
+        .route_layer(map_response(observe::never_stored));
     Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
         .route("/openapi.json", get(openapi::document))
         .route("/webhooks/{platform}/{account}", get(webhooks::webhook).post(webhooks::webhook))
-        .merge(assets::routes(state.widget_origins()))
+        .merge(assets::routes())
         .merge(api)
+        .merge(sign_in)
         .merge(openai::routes(&state))
         .merge(mcp::routes(&state))
         .fallback(nothing_here)
         .method_not_allowed_fallback(other_method)
+        .layer(from_fn_with_state(state.clone(), cors::preflight))
         .layer(from_fn_with_state(state.clone(), observe::observe))
         .with_state(state)
 }

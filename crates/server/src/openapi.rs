@@ -10,8 +10,8 @@ use utoipa::{Modify, OpenApi};
 use crate::channels::{manage, webhooks};
 use crate::wire::{StreamDelta, StreamMeta};
 use crate::{
-    chat, conversations, customers, documents, feedback, health, interactions, mcp, openai, oversight,
-    preview, search,
+    chat, conversations, customers, documents, feedback, health, interactions, keys, mcp, openai, oversight,
+    phrases, preview, search, sign_in,
 };
 
 #[derive(OpenApi)]
@@ -40,6 +40,15 @@ use crate::{
         feedback::give,
         oversight::gaps,
         oversight::audit,
+        phrases::list,
+        phrases::keep,
+        phrases::change,
+        phrases::forget,
+        keys::list,
+        keys::create,
+        keys::revoke,
+        sign_in::sign_in,
+        sign_in::me,
         manage::channels,
         manage::test,
         manage::events,
@@ -69,6 +78,7 @@ use crate::{
         (name = "assistant", description = "Questions and answers"),
         (name = "knowledge", description = "What the answers stand on"),
         (name = "records", description = "Customers, conversations, feedback, gaps, the audit trail"),
+        (name = "access", description = "Who may call"),
         (name = "openai", description = "For programs that speak OpenAI's protocol"),
         (name = "mcp", description = "For agents"),
         (name = "channels", description = "Chat platforms"),
@@ -91,7 +101,8 @@ impl Modify for Keys {
         openapi.components.get_or_insert_default().add_security_scheme("key", SecurityScheme::Http(scheme));
         let key = utoipa::openapi::security::SecurityRequirement::new("key", [""; 0]);
         for (path, item) in &mut openapi.paths.paths {
-            if ["/api/", "/v1/", "/mcp"].iter().any(|prefix| path.starts_with(prefix)) {
+            let needs_key = ["/api/", "/v1/", "/mcp"].iter().any(|prefix| path.starts_with(prefix));
+            if needs_key && path != "/api/v1/sign-in" {
                 for operation in
                     [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten()
                 {

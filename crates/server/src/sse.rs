@@ -160,6 +160,8 @@ mod tests {
                     path: "objections/price.md".to_owned(),
                     audience: Audience::Internal,
                     link: None,
+                    date: None,
+                    valid_until: None,
                 },
                 quote: "九个半月回本。".to_owned(),
                 location: Location {

@@ -10,7 +10,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
 use axum::http::Request;
 use axum::response::Response;
-use flightdeck_records::{KeyLimits, KeyRole, Records, Role};
+use flightdeck_records::{KeyLimits, KeyRole, NewKey, Records, Role};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -692,8 +692,14 @@ async fn every_described_address_exists_and_every_reference_in_the_description_r
         "/api/v1/documents/{id}",
         "/api/v1/feedback",
         "/api/v1/gaps",
+        "/api/v1/keys",
+        "/api/v1/keys/{id}",
+        "/api/v1/me",
+        "/api/v1/phrases",
+        "/api/v1/phrases/{id}",
         "/api/v1/search",
         "/api/v1/send-preview",
+        "/api/v1/sign-in",
         "/healthz",
         "/mcp",
         "/metrics",
@@ -752,4 +758,179 @@ async fn a_stopped_server_lets_the_request_under_way_end() {
     connection.read_to_string(&mut rest).await.unwrap();
     assert!(rest.starts_with("HTTP/1.1 422"), "{rest}");
     serving.await.unwrap().unwrap();
+}
+
+// Pages of other sites, reps that are vouched for, wordings
+
+impl Server {
+    fn make_key(&self, role: KeyRole, origins: &[&str]) -> String {
+        let origins = origins.iter().map(|&origin| origin.to_owned()).collect();
+        let new = NewKey { name: "k".to_owned(), role, limits: KeyLimits::default(), origins, signs: false };
+        format!("Bearer {}", self.0.records().make_key(new, None).unwrap().1)
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_names_pages_is_used_and_read_by_those_alone() {
+    const CRM: &str = "https://crm.example";
+    const EVIL: &str = "https://evil.example";
+    let server = Server::new();
+    let (named, free) = (server.make_key(KeyRole::Rep, &[CRM]), server.make_key(KeyRole::Rep, &[]));
+    let call = async |key: &str, headers: &[(&str, &str)]| {
+        let headers = [&[("authorization", key), ("host", "desk.example")], headers].concat();
+        server.get("/api/v1/me", &headers).await
+    };
+    let allowed = call(&named, &[("origin", CRM)]).await;
+    assert_eq!(allowed.status(), 200);
+    assert_eq!(allowed.headers()["access-control-allow-origin"], CRM);
+    assert!(allowed.headers().get_all("vary").iter().any(|vary| vary == "origin"));
+    let refused = call(&named, &[("origin", EVIL)]).await;
+    assert!(!refused.headers().contains_key("access-control-allow-origin"));
+    assert_eq!(refusal(refused).await, error(403, "forbidden_origin"));
+    assert_eq!(call(&named, &[]).await.status(), 200, "no page, as a program calls");
+    assert_eq!(call(&named, &[("origin", "https://desk.example")]).await.status(), 200, "our own page");
+
+    // Inside the frame: our own page, which says whose page is around it.
+    assert_eq!(call(&named, &[("x-flightdeck-host", CRM)]).await.status(), 200);
+    assert_eq!(call(&named, &[("x-flightdeck-host", EVIL)]).await.status(), 403);
+    assert_eq!(call(&free, &[("x-flightdeck-host", CRM)]).await.status(), 403, "nobody has named it");
+
+    // A key that names nobody lets nobody's page read.
+    let unread = call(&free, &[("origin", CRM)]).await;
+    assert_eq!(unread.status(), 200);
+    assert!(!unread.headers().contains_key("access-control-allow-origin"));
+}
+
+#[tokio::test]
+async fn a_browser_that_asks_is_told_of_the_pages_that_some_key_names() {
+    const CRM: &str = "https://crm.example";
+    let server = Server::new();
+    let ask = async |origin: &str, path: &str| {
+        let headers =
+            [("origin", origin), ("host", "desk.example"), ("access-control-request-method", "POST")];
+        server.send(ELSEWHERE, request("OPTIONS", path, &headers, Body::empty())).await
+    };
+    assert_eq!(ask(CRM, CHAT).await.status(), 405);
+    server.make_key(KeyRole::Bot, &[CRM]);
+    let told = ask(CRM, CHAT).await;
+    assert_eq!(told.status(), 204);
+    assert_eq!(told.headers()["access-control-allow-origin"], CRM);
+    let headers = told.headers()["access-control-allow-headers"].to_str().unwrap().to_owned();
+    assert!(headers.contains("authorization") && !headers.contains("x-flightdeck-host"), "{headers}");
+    assert_eq!(ask("https://evil.example", CHAT).await.status(), 405);
+    assert_eq!(ask(CRM, "/metrics").await.status(), 405, "only the interface");
+
+    let policy = async |path: &str| {
+        server.get(path, &[]).await.headers()["content-security-policy"].to_str().unwrap().to_owned()
+    };
+    assert!(
+        policy(&format!("/widget?origin={CRM}")).await.ends_with(&format!("frame-ancestors 'self' {CRM}"))
+    );
+    for path in ["/widget", "/widget?origin=https://evil.example", "/widget?origin=*"] {
+        assert!(policy(path).await.ends_with("frame-ancestors 'self'"), "{path}: nobody is named to others");
+    }
+    assert!(policy("/").await.ends_with("frame-ancestors 'none'"));
+}
+
+#[tokio::test]
+async fn keys_are_made_and_revoked_by_admins_over_http() {
+    let server = Server::new();
+    let (admin, rep) = (server.key(KeyRole::Admin), server.key(KeyRole::Rep));
+    let body = json!({"name": "CRM", "role": "rep", "signs": true, "origins": ["https://CRM.example/"], "per_minute": 60});
+    let (status, made) = server.call("POST", "/api/v1/keys", &admin, Some(body.clone())).await;
+    assert_eq!(status, 201, "{made}");
+    assert!(made["secret"].as_str().unwrap().starts_with("fdsign_"));
+    assert_eq!(made["key"]["origins"], json!(["https://crm.example"]));
+    let (_, list) = server.call("GET", "/api/v1/keys", &admin, None).await;
+    assert!(!list.to_string().contains("fdsign_"), "{list}");
+    assert_eq!(list["keys"][2], made["key"]);
+    assert_eq!(server.call("POST", "/api/v1/keys", &rep, Some(body)).await.0, 403);
+    assert_eq!(server.call("GET", "/api/v1/keys", &rep, None).await.0, 403);
+    for (wrong, field) in [
+        (json!({"role": "rep"}), "name"),
+        (json!({"name": "k", "role": "root"}), "role"),
+        (json!({"name": "k", "role": "admin", "signs": true}), "signs"),
+        (json!({"name": "k", "role": "rep", "origins": ["https://a.example", "*"]}), "origins[1]"),
+        (json!({"name": "k", "role": "rep", "per_minute": 0}), "per_minute"),
+    ] {
+        let (status, reply) = server.call("POST", "/api/v1/keys", &admin, Some(wrong)).await;
+        assert_eq!((status, &reply["error"]["field"]), (422, &json!(field)), "{reply}");
+    }
+    let path = format!("/api/v1/keys/{}", made["key"]["id"].as_str().unwrap());
+    let headers = [("authorization", admin.as_str())];
+    let revoked = server.send(HERE, request("DELETE", &path, &headers, Body::empty())).await;
+    assert_eq!(revoked.status(), 204);
+    let again = server.send(HERE, request("DELETE", &path, &headers, Body::empty())).await;
+    assert_eq!(refusal(again).await, error(404, "not_found"));
+}
+
+#[tokio::test]
+async fn a_token_that_is_not_good_is_refused_with_its_reason_and_needs_no_key() {
+    let server = Server::new();
+    server.key(KeyRole::Admin);
+    let (status, code, _) = server.refusal("/api/v1/sign-in", json!({"token": "a.b.c"}).to_string()).await;
+    assert_eq!((status, code.as_str()), (401, "token_refused"));
+    assert_eq!(server.refusal("/api/v1/sign-in", "{}").await, invalid("token"));
+    let headers = [("authorization", "Bearer fdrep_0000")];
+    assert_eq!(refusal(server.get("/api/v1/me", &headers).await).await, error(401, "unauthorized"));
+}
+
+#[tokio::test]
+async fn a_wording_is_its_reps_until_a_curator_has_approved_it() {
+    let server = Server::new();
+    let (one, two) = (server.key(KeyRole::Rep), server.make_key(KeyRole::Rep, &[]));
+    let (marketing, bot) = (server.key(KeyRole::Marketing), server.key(KeyRole::Bot));
+    let body = json!({"text": "每分钟 300 瓶。", "question": "速度多少？", "documents": ["lb-300s"]});
+    let (status, kept) = server.call("POST", "/api/v1/phrases", &one, Some(body.clone())).await;
+    assert_eq!((status, &kept["state"], &kept["mine"]), (201, &json!("own"), &json!(true)), "{kept}");
+    assert_eq!(kept["audience"], "internal", "what cannot be looked up does not leave the company");
+    let address = format!("/api/v1/phrases/{}", kept["id"].as_str().unwrap());
+    let patch = async |key: &str, change: Value| server.call("PATCH", &address, key, Some(change)).await;
+    let n_seen = async |key: &str| {
+        server.call("GET", "/api/v1/phrases", key, None).await.1["phrases"].as_array().unwrap().len()
+    };
+    assert_eq!((n_seen(&one).await, n_seen(&two).await, n_seen(&marketing).await), (1, 0, 0));
+    assert_eq!(patch(&two, json!({"text": "x"})).await.0, 404);
+    assert_eq!(
+        patch(&marketing, json!({"state": "shared"})).await.0,
+        404,
+        "what is not on offer is not seen"
+    );
+    assert_eq!(patch(&one, json!({"state": "shared"})).await.0, 403);
+    assert_eq!(patch(&one, json!({"state": "offered"})).await.0, 200);
+    assert_eq!((n_seen(&two).await, n_seen(&marketing).await), (0, 1));
+    let (status, shared) = patch(&marketing, json!({"state": "shared"})).await;
+    assert_eq!((status, &shared["approved_by"]), (200, &json!("marketing")));
+    assert_eq!(n_seen(&two).await, 1);
+    assert_eq!(patch(&two, json!({"text": "x"})).await.0, 403);
+    assert_eq!(patch(&one, json!({"text": "每分钟 300 瓶，实测。"})).await.1["state"], "offered");
+    assert_eq!(n_seen(&two).await, 0);
+    for (wrong, field) in
+        [(json!({"text": " "}), "text"), (json!({"state": "public"}), "state"), (json!({"x": 1}), "x")]
+    {
+        let (status, reply) = patch(&one, wrong).await;
+        assert_eq!((status, &reply["error"]["field"]), (422, &json!(field)), "{reply}");
+    }
+    assert_eq!(server.call("POST", "/api/v1/phrases", &bot, Some(body)).await.0, 403);
+    assert_eq!(server.call("GET", "/api/v1/phrases", &bot, None).await.0, 403);
+    let delete = async |key: &str| {
+        let headers = [("authorization", key)];
+        server.send(HERE, request("DELETE", &address, &headers, Body::empty())).await.status().as_u16()
+    };
+    assert_eq!((delete(&two).await, delete(&one).await, delete(&one).await), (404, 204, 404));
+}
+
+#[tokio::test]
+async fn pages_are_sent_packed_to_who_takes_that() {
+    let server = Server::new();
+    let packed = server.get("/chat.js", &[("accept-encoding", "br, gzip;q=0.8")]).await;
+    assert_eq!(packed.headers()["content-encoding"], "gzip");
+    assert_eq!(packed.headers()["vary"], "accept-encoding");
+    let tag = packed.headers()["etag"].to_str().unwrap().to_owned();
+    let packed = to_bytes(packed.into_body(), 1 << 20).await.unwrap();
+    let plain = server.get("/chat.js", &[("accept-encoding", "gzip;q=0")]).await;
+    assert!(!plain.headers().contains_key("content-encoding"));
+    let plain = to_bytes(plain.into_body(), 1 << 20).await.unwrap();
+    assert!(packed.len() < plain.len() / 2 && packed.starts_with(&[0x1f, 0x8b]));
+    assert_eq!(server.get("/chat.js", &[("if-none-match", &tag)]).await.status(), 304);
 }

@@ -3,11 +3,13 @@
 //! Requests are read by hand (see [`crate::fields`]) and replies are serialised by derive; both describe themselves
 //! to the `OpenAPI` document. A reply is built from the engine's types here and nowhere else.
 
+pub(crate) mod access;
+pub(crate) mod phrases;
 pub(crate) mod records;
 
 use flightdeck_assistant::{
     Citation as AssistantCitation, Fallback, Generation, Intent, KeptCitation, Outcome, Recalled,
-    RefusalReason, Reply,
+    RefusalReason, Reply, Tone,
 };
 use flightdeck_corpus::{Audience, Document as CorpusDocument, Kind, Location as CorpusLocation, Status};
 use flightdeck_records::CustomerProfile;
@@ -179,6 +181,9 @@ pub(crate) struct SendPreviewRequest {
     /// A customer's profile; wins over `customer_id` field by field.
     #[schema(value_type = Option<Customer>)]
     pub customer: Option<CustomerProfile>,
+    /// How it is to be said; without a language model every statement stays word for word.
+    #[schema(required = false, schema_with = tone_schema)]
+    pub tone: Tone,
 }
 
 impl SendPreviewRequest {
@@ -187,6 +192,7 @@ impl SendPreviewRequest {
             message: fields.text("message", MAX_QUESTION_CHARS)?,
             customer_id: fields.optional_text("customer_id", MAX_ID_CHARS)?,
             customer: fields.object("customer")?.map(profile_from).transpose()?,
+            tone: fields.choice("tone", &Tone::ALL.map(|tone| (tone.name(), tone)))?.unwrap_or_default(),
         };
         fields.finish()?;
         Ok(request)
@@ -289,6 +295,12 @@ pub(crate) struct DocumentRef {
     pub audience: Audience,
     /// What a rep can send to a customer.
     pub link: Option<String>,
+    /// From when it is: the first day it holds, or the day it was published or said.
+    #[schema(value_type = Option<String>, format = Date)]
+    pub date: Option<Date>,
+    /// Last day it holds.
+    #[schema(value_type = Option<String>, format = Date)]
+    pub valid_until: Option<Date>,
 }
 
 /// Where something stands in its file or recording.
@@ -367,12 +379,20 @@ pub(crate) struct SendPreviewReply {
     /// Whether nothing that may leave the company supports an answer.
     pub blocked: bool,
     /// Why there is nothing to send.
-    #[schema(schema_with = refusal_reason_schema)]
-    pub reason: Option<RefusalReason>,
+    #[schema(schema_with = nothing_to_send_schema)]
+    pub reason: Option<&'static str>,
     /// Markdown with marks as in a chat reply; empty when blocked.
     pub text: String,
     /// What the text stands on; every document is for customers.
     pub citations: Vec<Citation>,
+    /// The tone that was asked for.
+    #[schema(schema_with = tone_schema)]
+    pub tone: &'static str,
+    /// Who worded it: `extractive`, or a language model's name.
+    pub generator: String,
+    /// What a language model did for it; null where none was asked.
+    #[schema(value_type = Option<GenerationReply>)]
+    pub generation: Option<GenerationReply>,
     /// Time inside the engine.
     pub took_ms: f64,
 }
@@ -483,6 +503,8 @@ impl From<&CorpusDocument> for DocumentRef {
             path: document.path.clone(),
             audience: document.audience,
             link: document.link.clone(),
+            date: document.date(),
+            valid_until: document.valid_until,
         }
     }
 }
@@ -523,6 +545,8 @@ impl From<KeptCitation> for Citation {
                 path: document.path,
                 audience: document.audience,
                 link: document.link,
+                date: document.date,
+                valid_until: document.valid_until,
             },
             quote,
             location: Location::from(&location),
@@ -649,6 +673,15 @@ fn fallback_schema() -> Object {
 
 fn refusal_reason_schema() -> Object {
     names([Type::String, Type::Null], ["not_in_knowledge", "out_of_scope"]).build()
+}
+
+fn tone_schema() -> Object {
+    names([Type::String], Tone::ALL.map(Tone::name)).default(Some("plain".into())).build()
+}
+
+fn nothing_to_send_schema() -> Object {
+    let reasons = ["not_in_knowledge", "out_of_scope", "no_english_source"];
+    names([Type::String, Type::Null], reasons).build()
 }
 
 fn status_schema() -> Object {

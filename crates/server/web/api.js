@@ -3,7 +3,10 @@
 
 const KEY_STORED_AS = "flightdeck.key";
 
-/** What went wrong: `network`, `broken`, `unauthorized`, `forbidden`, `rate`, `notFound`, `invalid` or `server`. */
+/**
+ * What went wrong: `network`, `broken`, `unauthorized`, `signedOut`, `forbidden`, `page` (this page may not use the key),
+ * `rate`, `notFound`, `invalid` or `server`.
+ */
 export class ApiError extends Error {
   constructor(kind, { message = "", requestId = null, retryAfter = null } = {}) {
     super(message);
@@ -11,16 +14,49 @@ export class ApiError extends Error {
   }
 }
 
+// In a frame the browser may forbid storage; the key then lives as long as the page.
+let keptKey = null;
+// The origin of the page around this one, in the widget.
+let hostPage = null;
+// Gets another key for a rep whose sign-in has ended, or `null`.
+let renewKey = null;
+
 export function hasKey() {
   return Boolean(readKey());
 }
 
 function readKey() {
-  try { return sessionStorage.getItem(KEY_STORED_AS); } catch { return null; }
+  try { return sessionStorage.getItem(KEY_STORED_AS) ?? keptKey; } catch { return keptKey; }
 }
 
 export function saveKey(key) {
-  try { sessionStorage.setItem(KEY_STORED_AS, key); } catch { /* Without storage every request asks again. */ }
+  keptKey = key;
+  me = null;
+  try { sessionStorage.setItem(KEY_STORED_AS, key); } catch { /* Kept above. */ }
+}
+
+/** Says whose page is around this one; the server asks whether it may use the key. */
+export function calledFrom(origin) {
+  hostPage = origin;
+}
+
+/** From now on `renew()` is asked for a new token when the server does not know the key any more. */
+export function renewWith(renew) {
+  renewKey = renew;
+}
+
+/** Takes a signed token in exchange for a key of this page's own; gives whom it names. */
+export async function signIn(token) {
+  const { key, rep } = await post("sign-in", { token });
+  saveKey(key);
+  return rep;
+}
+
+// Who is calling: asked once for each key.
+let me = null;
+export function whoAmI() {
+  me ??= get("me", {}).catch((error) => { me = null; throw error; });
+  return me;
 }
 
 /**
@@ -69,6 +105,10 @@ export const readCustomer = (id, signal) => get(`customers/${encodeURIComponent(
 export const readTimeline = (id, query, signal) => get(`customers/${encodeURIComponent(id)}/interactions`, query, signal);
 export const addInteraction = (id, interaction) => post(`customers/${encodeURIComponent(id)}/interactions`, interaction);
 export const giveFeedback = (feedback) => post("feedback", feedback);
+export const findPhrases = (query, signal) => get("phrases", query, signal);
+export const keepPhrase = (phrase) => post("phrases", phrase);
+export const changePhrase = (id, changes) => post(`phrases/${encodeURIComponent(id)}`, changes, "PATCH");
+export const forgetPhrase = (id) => send(`phrases/${encodeURIComponent(id)}`, { method: "DELETE" });
 
 async function get(path, query, signal) {
   const given = Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== "");
@@ -76,14 +116,15 @@ async function get(path, query, signal) {
   return readJson(await send(path + parameters, { signal }));
 }
 
-async function post(path, body) {
-  return readJson(await send(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) }));
+async function post(path, body, method = "POST") {
+  return readJson(await send(path, { method, headers: { "content-type": "application/json" }, body: JSON.stringify(body) }));
 }
 
-async function send(path, options) {
+async function send(path, options, isAgain = false) {
   const headers = new Headers(options.headers);
   const key = readKey();
-  if (key) headers.set("authorization", `Bearer ${key}`);
+  if (key && path !== "sign-in") headers.set("authorization", `Bearer ${key}`);
+  if (hostPage) headers.set("x-flightdeck-host", hostPage);
   let response;
   try {
     // Relative to the page, so that the server may live under a prefix.
@@ -93,6 +134,10 @@ async function send(path, options) {
     throw new ApiError("network");
   }
   if (response.ok) return response;
+  if (response.status === 401 && path !== "sign-in" && renewKey && !isAgain) {
+    if (await renewKey()) return send(path, options, true);
+    throw new ApiError("signedOut");
+  }
   throw await failure(response);
 }
 
@@ -109,7 +154,8 @@ async function failure(response) {
   const body = await response.json().catch(() => null);
   const kinds = { 401: "unauthorized", 403: "forbidden", 404: "notFound", 429: "rate" };
   const retryAfter = Number(response.headers.get("retry-after")) || null;
-  return new ApiError(kinds[response.status] ?? (response.status >= 500 ? "server" : "invalid"), {
+  const isOfPage = body?.error?.code === "forbidden_origin";
+  return new ApiError(isOfPage ? "page" : kinds[response.status] ?? (response.status >= 500 ? "server" : "invalid"), {
     message: body?.error?.message ?? `HTTP ${response.status}`,
     requestId: response.headers.get("x-request-id"),
     retryAfter,

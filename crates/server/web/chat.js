@@ -1,30 +1,35 @@
 // The chat page: what has been said, the composer, the switches, and keeping it all over a reload of the tab.
 // Drawing is view.js, the source panel source.js, the wire api.js.
 
-import { ApiError, chat, saveKey } from "./api.js";
+import { chat, hasKey, renewWith, saveKey, signIn, whoAmI } from "./api.js";
 import { askedBefore, commandList } from "./commands.js";
 import { watchConnection } from "./connection.js";
 import { about, customerPanel } from "./customer.js";
 import { h } from "./dom.js";
 import { dress, embedded, listenToHost, tellHost } from "./embed.js";
+import { asApiError, failureText, isAbort } from "./failure.js";
 import { historyPanel, turnsOf } from "./history.js";
 import { chooseLanguage, isEnglish, useLanguage, nameOf, starters, t, toggleLanguage } from "./i18n.js";
 import { toPlainText } from "./markdown.js";
+import { phrasesPanel } from "./phrases.js";
 import { sourcePanel } from "./source.js";
 import { isRunning, turnView } from "./view.js";
 
 const STORED_AS = "flightdeck.conversation";
 const DRAFT_STORED_AS = "flightdeck.draft";
+const TOKEN_STORED_AS = "flightdeck.token";
 // An answer is usually on its way within a tenth of this.
 const SLOW = 6000;
+// A page that has a token gives it at once.
+const TOKEN_PATIENCE = 5000;
 const CUSTOMER_FIELDS = ["industry", "company_size", "region", "stage", "needs"];
 const element = (id) => document.getElementById(id);
 const form = element("composer");
 const message = element("message");
 
 // One session for each audience: a preview must never go on from what was said internally.
-// `customer` is what was filled in by hand, `chosen` a customer of the records.
-const fresh = () => ({ turns: [], sessions: {}, audience: "internal", customer: {}, chosen: null });
+// `customer` is what was filled in by hand, `chosen` a customer of the records, `rep` whom the widget's page has named.
+const fresh = () => ({ turns: [], sessions: {}, audience: "internal", customer: {}, chosen: null, rep: null });
 let conversation = restore();
 let views = new Map();
 let running = null;
@@ -34,13 +39,17 @@ const announce = (text) => { element("announce").textContent = text; };
 const panel = sourcePanel(element("source"), { announce, onClose: () => markOpen(null) });
 const customers = customerPanel(element("customer-panel"), { announce, onChoose: setChosen });
 const earlier = historyPanel(element("history"), { onChoose: continueConversation });
-const actions = { announce, ask, retry, openSource, keep: store, customerChanged: customers.refresh, saveKey: (key, turn) => { saveKey(key); retry(turn); } };
+const actions = {
+  announce, ask, retry, openSource, keep: store, customerChanged: customers.refresh, openPhrases: (target) => phrases.open(target),
+  isForCustomers: () => forCustomersOnly(), saveKey: (key, turn) => { saveKey(key); retry(turn); },
+};
+const phrases = phrasesPanel(element("phrases"), actions);
 const connection = watchConnection((reachable) => {
   element("offline").hidden = reachable;
   announce(t(reachable ? "online" : "offline"));
   const last = conversation.turns.at(-1);
   // What could not be sent goes out now; should it have arrived after all, its id tells that it is the same.
-  if (reachable && last?.error?.kind === "network") retry(last);
+  if (reachable && ["network", "broken"].includes(last?.error?.kind)) retry(last);
 });
 
 function restore() {
@@ -83,7 +92,7 @@ function retry(turn) {
 }
 
 async function answer(turn) {
-  Object.assign(turn, { state: "running", text: "", citations: [], intent: null, reply: null, error: null, slow: false });
+  Object.assign(turn, { state: "running", text: "", citations: [], intent: null, reply: null, error: null, slow: false, reconnecting: false });
   const controller = new AbortController();
   running = controller;
   draw(turn);
@@ -93,23 +102,19 @@ async function answer(turn) {
   const soon = drawSoon(turn);
   const slowly = setTimeout(() => { turn.slow = true; soon(); announce(t("slow")); }, SLOW);
   try {
-    turn.reply = await chat(
-      { message: turn.question, session_id: conversation.sessions[turn.audience] ?? null, customer_id: turn.customerId ?? null, customer: turn.customer, audience: turn.audience, request_id: turn.requestId ?? null },
-      { signal: controller.signal, on: {
-        meta: ({ intent, session_id: session }) => { turn.intent = intent; remember(turn, session); soon(); },
-        delta: ({ text }) => { clearTimeout(slowly); turn.text += text; soon(); },
-        citation: (citation) => { turn.citations.push(citation); soon(); },
-      } });
+    turn.reply = await exchange(turn, controller.signal, soon, () => clearTimeout(slowly));
     turn.state = "done";
     remember(turn, turn.reply.session_id);
     tellHost("answer", { intent: turn.reply.intent, refused: turn.reply.refused });
     announce(toPlainText(turn.reply.answer));
   } catch (error) {
-    if (error.name === "AbortError") {
+    if (isAbort(error)) {
       turn.state = "stopped";
+      // Asked again, it is another message: this one has its answer, as far as it came.
+      turn.requestId = newId();
       announce(t("stoppedEmpty"));
     } else {
-      const { kind, message: said, requestId, retryAfter } = error instanceof ApiError ? error : new ApiError("server");
+      const { kind, message: said, requestId, retryAfter } = asApiError(error);
       turn.state = "failed";
       turn.error = { kind, message: said, requestId, retryAfter };
       tellHost("error", { kind });
@@ -125,6 +130,38 @@ async function answer(turn) {
   showState();
   store();
   if (turn.error?.kind === "unauthorized") views.get(turn).element.querySelector("input")?.focus();
+}
+
+/**
+ * The reply to a turn. Where the connection breaks in the middle and the server is still there, what it has answered
+ * is asked for once more under the same id: it is the same message, and what was shown stays until that comes.
+ */
+async function exchange(turn, signal, soon, arrived) {
+  const request = {
+    message: turn.question, session_id: conversation.sessions[turn.audience] ?? null, customer_id: turn.customerId ?? null,
+    customer: turn.customer, audience: turn.audience, request_id: turn.requestId ?? null,
+  };
+  let isStale = false;
+  const on = {
+    meta: ({ intent, session_id: session }) => { turn.intent = intent; remember(turn, session); soon(); },
+    delta: ({ text }) => {
+      arrived();
+      if (isStale) Object.assign(turn, { text: "", citations: [] });
+      isStale = false;
+      turn.text += text;
+      soon();
+    },
+    citation: (citation) => { turn.citations.push(citation); soon(); },
+  };
+  try {
+    return await chat(request, { signal, on });
+  } catch (error) {
+    if (error.kind !== "broken" || !await connection.check()) throw error;
+    Object.assign(turn, { reconnecting: true });
+    isStale = true;
+    soon();
+    return chat(request, { signal, on });
+  }
 }
 
 function remember(turn, session) {
@@ -224,8 +261,9 @@ function markOpen(within, n) {
 // Wiring
 
 function fitMessage() {
-  message.style.height = "auto";
-  message.style.height = `${message.scrollHeight}px`;
+  message.style.height = "";
+  // An empty box is one line high, whatever its hint would need.
+  if (message.value) message.style.height = `${message.scrollHeight}px`;
 }
 
 // The panel of the customer lies inside; the form for a key that it may show is one of its own.
@@ -253,6 +291,7 @@ const commands = commandList(message, element("commands"), { announce, changed: 
   { name: "new", text: t("commandNew"), run: startAnew },
   { name: "history", text: t("commandHistory"), run: () => earlier.open() },
   { name: "customer", text: t("commandCustomer"), run: openCustomer },
+  { name: "phrases", text: t("commandPhrases"), run: () => phrases.open() },
   { name: "cases", text: t("commandCases"), run: () => ask(t("commandCases")) },
   { name: "price", text: t("commandPrice"), run: () => ask(t("commandPrice")) },
   { name: "view", text: t("commandView"), run: () => setAudience(conversation.audience === "customer" ? "internal" : "customer") },
@@ -291,7 +330,7 @@ element("customer-clear").addEventListener("click", () => {
 element("stop").addEventListener("click", () => { stop(); message.focus(); });
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || event.isComposing) return;
-  if (earlier.isOpen()) return;
+  if (earlier.isOpen() || phrases.isOpen()) return;
   if (running && !element("source").contains(document.activeElement)) stop();
   else if (panel.isOpen()) { event.preventDefault(); panel.close(); }
   else if (embedded) tellHost("close", {});
@@ -299,6 +338,8 @@ document.addEventListener("keydown", (event) => {
 for (const radio of document.querySelectorAll("[name=audience]")) radio.addEventListener("change", () => setAudience(radio.value));
 element("new").addEventListener("click", startAnew);
 element("open-history").addEventListener("click", () => earlier.open());
+element("open-phrases").addEventListener("click", () => phrases.open());
+element("close").addEventListener("click", () => tellHost("close", {}));
 element("theme").addEventListener("click", nextTheme);
 element("language").addEventListener("click", switchLanguage);
 addEventListener("pagehide", store);
@@ -318,7 +359,8 @@ function putAside() {
 
 function startAnew() {
   putAside();
-  conversation = { ...fresh(), audience: conversation.audience, customer: conversation.customer, chosen: conversation.chosen };
+  const { audience, customer, chosen, rep } = conversation;
+  conversation = { ...fresh(), audience, customer, chosen, rep };
   store();
   drawAll();
   message.focus();
@@ -328,7 +370,8 @@ function startAnew() {
 function continueConversation(stored) {
   putAside();
   const { id, audience, customer_id: customerId } = stored;
-  conversation = { ...fresh(), turns: turnsOf(stored), sessions: { [audience]: id }, audience, chosen: customerId ? { id: customerId } : null };
+  const { rep } = conversation;
+  conversation = { ...fresh(), turns: turnsOf(stored), sessions: { [audience]: id }, audience, chosen: customerId ? { id: customerId } : null, rep };
   store();
   drawAll();
   customers.show(customerId);
@@ -375,28 +418,91 @@ function setCustomer(customer) {
   store();
 }
 
+// Whoever is before the page is a customer: nothing is offered that only a rep has.
+function showToCustomers() {
+  conversation.audience = "customer";
+  document.querySelector(".segmented").hidden = true;
+  for (const id of ["open-history", "open-phrases", "customer"]) element(id).hidden = true;
+}
+
+// The rep whom the widget's page names
+
+let handOver = null;
+let renewing = null;
+
+/** Asks the page for another token; whether it has led to a key. */
+function renew() {
+  renewing ??= new Promise((resolve) => {
+    handOver = resolve;
+    setTimeout(() => resolve(null), TOKEN_PATIENCE);
+    tellHost("token", {});
+  }).then((token) => {
+    handOver = null;
+    return token ? enter(token) : false;
+  }).finally(() => { renewing = null; });
+  return renewing;
+}
+
+async function enter(token) {
+  const notice = element("notice");
+  try {
+    const rep = await signIn(token);
+    notice.hidden = true;
+    try { sessionStorage.setItem(TOKEN_STORED_AS, token); } catch { /* A page from a cache then needs another one. */ }
+    if (conversation.rep !== rep.id) beRep(rep.id);
+    return true;
+  } catch (error) {
+    notice.textContent = t("notSignedIn", { why: failureText(asApiError(error)) });
+    notice.hidden = false;
+    return false;
+  }
+}
+
+function isLastToken(token) {
+  try { return sessionStorage.getItem(TOKEN_STORED_AS) === token; } catch { return false; }
+}
+
+/** What another rep has said and begun to write in this tab is not this one's to see. */
+function beRep(id) {
+  const before = conversation.rep;
+  conversation.rep = id;
+  if (before === null && conversation.turns.every(isRunning)) return store();
+  putAside();
+  message.value = "";
+  filled();
+  conversation = { ...fresh(), audience: conversation.audience, rep: id };
+  store();
+  drawAll();
+  customers.show(null);
+}
+
 chooseLanguage();
+document.body.classList.toggle("embedded", embedded);
+element("close").hidden = !embedded;
 try { message.value = sessionStorage.getItem(DRAFT_STORED_AS) ?? ""; } catch { /* Without storage there is no draft. */ }
 fitMessage();
 drawAll();
 customers.show(conversation.chosen?.id ?? null);
 listenToHost({
-  config: (config) => {
+  config: async (config) => {
     if (config.key) saveKey(config.key);
-    if (config.audience) {
-      conversation.audience = config.audience;
-      document.querySelector(".segmented").hidden = true;
-    }
+    if (config.audience) showToCustomers();
     if (config.language) useLanguage(config.language);
-    // Who reads the page reads the key, so such a key is a bot's, which sees no records.
-    for (const id of ["open-history", "customer"]) element(id).hidden = config.audience === "customer";
     hostStarters = config.starters?.length ? config.starters : null;
     dress(config);
+    drawAll();
+    if (config.token || config.renews) renewWith(renew);
+    // The same page again, from a cache: its token was taken then, and what it was taken for may still hold.
+    if (config.token && !(hasKey() && isLastToken(config.token))) await enter(config.token);
+    else if (config.renews) await renew();
+    // Who reads the page reads the key, so such a key is mostly a bot's, which sees nothing internal.
+    if (config.key && (await whoAmI().catch(() => null))?.customer_only) showToCustomers();
     if (config.customer) setCustomer(config.customer);
     drawAll();
   },
   ask,
   customer: setCustomer,
+  token: (token) => { if (handOver) handOver(token); else if (token) enter(token); },
   focus: () => message.focus({ preventScroll: true }),
 });
 if (conversation.turns.length) views.get(conversation.turns.at(-1)).element.scrollIntoView({ block: "start" });

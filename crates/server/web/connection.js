@@ -3,7 +3,7 @@
 
 const ASK_EVERY = 4000;
 
-/** Calls `changed(reachable)` whenever that changes. `check()` is for whoever has just met a failure. */
+/** Calls `changed(reachable)` whenever that changes. `check()` is for whoever has just met a failure, and gives it. */
 export function watchConnection(changed) {
   let reachable = true;
   let next = null;
@@ -12,9 +12,10 @@ export function watchConnection(changed) {
     const now = await answers();
     clearTimeout(next);
     if (!now) next = setTimeout(check, ASK_EVERY);
-    if (now === reachable) return;
+    if (now === reachable) return now;
     reachable = now;
     changed(now);
+    return now;
   }
   addEventListener("offline", check);
   addEventListener("online", check);

@@ -1,12 +1,12 @@
 // Whom the rep is talking to: found in the records, with what is known of them and what was sent to them last.
 
-import { ApiError, addInteraction, findCustomers, readCustomer, readTimeline, saveKey } from "./api.js";
+import { addInteraction, findCustomers, readCustomer, readTimeline } from "./api.js";
 import { h } from "./dom.js";
+import { failureNote, isAbort } from "./failure.js";
 import { day } from "./history.js";
 import { t } from "./i18n.js";
-import { failureText, keyForm } from "./view.js";
+import { searchBox } from "./searchbox.js";
 
-const TYPING = 250;
 const SHOWN_ENTRIES = 5;
 
 /**
@@ -15,15 +15,11 @@ const SHOWN_ENTRIES = 5;
  */
 export function customerPanel(root, { announce, onChoose }) {
   let asking = null;
-  let timer = null;
+  let box = null;
   let shown = null;
 
-  const failed = (error, again) => {
-    const known = error instanceof ApiError ? error : new ApiError("server");
-    return [h("p", { className: "note" }, failureText(known)), known.kind === "unauthorized" ? keyForm((key) => { saveKey(key); again(); }) : ""];
-  };
   const begin = () => {
-    clearTimeout(timer);
+    box?.stop();
     asking?.abort();
     asking = new AbortController();
     return asking;
@@ -31,33 +27,19 @@ export function customerPanel(root, { announce, onChoose }) {
 
   function showSearch() {
     shown = null;
-    const results = h("ul", { className: "customer-results" });
-    const told = h("div", { role: "status" });
-    const words = h("input", { type: "search", maxLength: 200, placeholder: t("customerSearch"), "aria-label": t("customerSearch"), oninput: () => {
-      clearTimeout(timer);
-      timer = setTimeout(() => find(words.value.trim()), TYPING);
-    } });
-    root.replaceChildren(h("div", { className: "customer-search" }, words, told, results));
-
-    async function find(text) {
-      const request = begin();
-      if (!text) {
-        results.replaceChildren();
-        told.replaceChildren();
-        return;
-      }
-      try {
-        const { customers } = await findCustomers({ q: text, limit: 6 }, request.signal);
-        if (asking !== request) return;
-        told.replaceChildren(customers.length ? "" : h("p", { className: "note" }, t("customerUnknown")));
-        results.replaceChildren(...customers.map((customer) => h("li", {},
-          h("button", { type: "button", onclick: () => choose(customer) },
-            h("span", {}, customer.name ?? customer.id), h("span", { className: "place" }, about(customer))))));
-      } catch (error) {
-        if (error.name !== "AbortError" && asking === request) told.replaceChildren(...failed(error, () => find(text)));
-      }
-    }
+    box = searchBox({
+      label: t("customerSearch"), listName: "customer-results", none: () => t("customerUnknown"),
+      find: async (text, { signal }) => {
+        if (!text) return null;
+        const { customers } = await findCustomers({ q: text, limit: 6 }, signal);
+        return { items: customers.map(item) };
+      },
+    });
+    root.replaceChildren(h("div", { className: "customer-search" }, box.words, box.told, box.list));
   }
+
+  const item = (customer) => h("li", {}, h("button", { type: "button", onclick: () => choose(customer) },
+    h("span", {}, customer.name ?? customer.id), h("span", { className: "place" }, about(customer))));
 
   function choose(customer) {
     announce(t("customerChosen", { name: customer.name ?? customer.id }));
@@ -87,7 +69,7 @@ export function customerPanel(root, { announce, onChoose }) {
         announce(t("noted"));
         readEntries(customer.id, timeline, told);
       } catch (error) {
-        told.replaceChildren(...failed(error, add));
+        told.replaceChildren(failureNote(error, add));
       }
     };
     note.addEventListener("keydown", (event) => {
@@ -116,7 +98,7 @@ export function customerPanel(root, { announce, onChoose }) {
       timeline.replaceChildren(...interactions.map(({ kind, text, actor, at }) => h("li", {},
         h("span", { className: "tag" }, t(`kind_${kind}`)), h("span", { className: "entry-text" }, text), h("span", { className: "place" }, [actor, day(at)].filter(Boolean).join(" · ")))));
     } catch (error) {
-      if (error.name !== "AbortError" && asking === request) told.replaceChildren(...failed(error, () => readEntries(id, timeline, told)));
+      if (!isAbort(error) && asking === request) told.replaceChildren(failureNote(error, () => readEntries(id, timeline, told)));
     }
   }
 
@@ -132,8 +114,8 @@ export function customerPanel(root, { announce, onChoose }) {
       onChoose(customer);
       showCustomer(customer);
     } catch (error) {
-      if (error.name === "AbortError" || asking !== request) return;
-      root.replaceChildren(h("div", {}, failed(error, () => show(id)), h("button", { type: "button", className: "plain", onclick: leave }, t("customerOther"))));
+      if (isAbort(error) || asking !== request) return;
+      root.replaceChildren(h("div", {}, failureNote(error, () => show(id)), h("button", { type: "button", className: "plain", onclick: leave }, t("customerOther"))));
     }
   }
 

@@ -1,24 +1,36 @@
 // The page inside the widget's frame: what the host page may tell it, and what it tells the host page. The server
 // names in a policy which pages may be the host; here every message must come from it, and every value is checked.
 
+import { calledFrom } from "./api.js";
+
 const FIELDS = ["name", "industry", "company_size", "region", "needs", "scenario", "stage"];
 const LONGEST = 2000;
 
 export const embedded = window.parent !== window;
 let host = null;
+let order = Promise.resolve();
 
+// A signed token is longer than any other text.
+const isToken = (value) => typeof value === "string" && /^[\w.-]{1,4096}$/.test(value);
 const isText = (value) => typeof value === "string" && value.length > 0 && value.length <= LONGEST;
 
-/** Calls `on.config`, `on.ask`, `on.customer` and `on.focus` with what the host page says, once it may. */
+/** Calls `on.config`, `on.ask`, `on.customer`, `on.token` and `on.focus` with what the host page says, once it may. */
 export function listenToHost(on) {
   if (!embedded) return;
   addEventListener("message", ({ source, origin, data }) => {
     if (source !== window.parent || data?.flightdeck !== 1) return;
-    host ??= origin;
+    if (host === null) {
+      host = origin;
+      calledFrom(origin);
+    }
     if (origin !== host) return;
-    if (data.type === "config" && data.config) on.config(cleanConfig(data.config));
-    else if (data.type === "ask" && isText(data.question)) on.ask(data.question);
-    else if (data.type === "customer") on.customer(cleanCustomer(data.customer));
+    // One after the other: a question waits until it is known who asks it.
+    const then = (work) => { order = order.then(work); };
+    if (data.type === "config" && data.config) then(() => on.config(cleanConfig(data.config)));
+    else if (data.type === "ask" && isText(data.question)) then(() => { on.ask(data.question); });
+    else if (data.type === "customer") then(() => on.customer(cleanCustomer(data.customer)));
+    // What is waited for cannot wait itself.
+    else if (data.type === "token") on.token(isToken(data.token) ? data.token : null);
     else if (data.type === "focus") on.focus();
   });
   // Before the host has spoken its origin is not known, so this says nothing but that the page is here.
@@ -33,7 +45,7 @@ export function tellHost(type, detail) {
 function cleanConfig(config) {
   const text = (name) => (isText(config[name]) ? config[name] : null);
   return {
-    key: text("key"), language: text("language"), title: text("title"), colour: text("colour"),
+    key: text("key"), token: isToken(config.token) ? config.token : null, renews: config.renews === true, language: text("language"), title: text("title"), colour: text("colour"),
     audience: config.audience === "customer" ? "customer" : null,
     customer: cleanCustomer(config.customer),
     starters: Array.isArray(config.starters) ? config.starters.filter(isText).slice(0, 6) : null,

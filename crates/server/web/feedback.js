@@ -3,8 +3,8 @@
 
 import { giveFeedback } from "./api.js";
 import { h, icon } from "./dom.js";
+import { asApiError, failureText } from "./failure.js";
 import { t } from "./i18n.js";
-import { failureText } from "./view.js";
 
 const THUMB = "M7 11v9H4v-9zM7 11l4-8c1.5 0 2.5 1 2.5 2.5V9H19a2 2 0 0 1 2 2.3l-1.2 7a2 2 0 0 1-2 1.7H7";
 const REASONS = ["reasonWrong", "reasonOutdated", "reasonOffTopic", "reasonSource", "reasonLong"];
@@ -37,7 +37,7 @@ export function feedbackParts(turn, { announce, keep }) {
     } catch (error) {
       turn.feedback = before;
       show();
-      say(failureText(error));
+      say(failureText(asApiError(error)));
       return false;
     }
   }

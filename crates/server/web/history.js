@@ -1,58 +1,26 @@
 // The conversations before this one: found by what was said in them, opened where they ended.
 
-import { ApiError, findConversations, readConversation, saveKey } from "./api.js";
+import { findConversations, readConversation } from "./api.js";
 import { h } from "./dom.js";
+import { drawer } from "./drawer.js";
+import { failureNote } from "./failure.js";
 import { t } from "./i18n.js";
-import { failureText, keyForm } from "./view.js";
-
-// As long as somebody pauses between two words.
-const TYPING = 250;
+import { searchBox } from "./searchbox.js";
 
 /** Wires the dialog. `open()` shows it; `onChoose(conversation)` gets the one that was chosen, with its messages. */
 export function historyPanel(dialog, { onChoose }) {
-  let asking = null;
-  let timer = null;
-
-  const close = () => { asking?.abort(); dialog.close(); };
-  dialog.addEventListener("click", (event) => { if (event.target === dialog) close(); });
+  const panel = drawer(dialog, "history-title");
 
   function open() {
-    const words = h("input", { type: "search", maxLength: 200, placeholder: t("historyHint"), "aria-label": t("historyHint"), oninput: () => {
-      clearTimeout(timer);
-      timer = setTimeout(() => find(words.value), TYPING);
-    } });
-    const list = h("ol", { className: "history-list" });
-    const told = h("div", { role: "status" });
-    const more = h("div");
-    dialog.replaceChildren(h("div", { className: "drawer-frame" },
-      h("header", {}, h("h2", { id: "history-title" }, t("history")), h("button", { type: "button", className: "plain close", onclick: close }, t("close"))),
-      h("div", { className: "drawer-search" }, words), h("div", { className: "drawer-body" }, told, list, more)));
-    if (!dialog.open) dialog.showModal();
-    words.focus();
+    const box = searchBox({
+      label: t("historyHint"), listName: "history-list", waits: true, none: (text) => t(text ? "historyNone" : "historyEmpty"),
+      find: async (text, { signal, after }) => {
+        const { conversations, next } = await findConversations({ q: text, after }, signal);
+        return { items: conversations.map(item), next };
+      },
+    });
 
-    async function find(text, after = null) {
-      asking?.abort();
-      const request = new AbortController();
-      asking = request;
-      if (!after) told.replaceChildren(h("p", { className: "note" }, t("searching")));
-      try {
-        const { conversations, next } = await findConversations({ q: text.trim(), after }, request.signal);
-        if (asking !== request) return;
-        const items = conversations.map(item);
-        if (after) list.append(...items);
-        else list.replaceChildren(...items);
-        told.replaceChildren(list.children.length ? "" : h("p", { className: "note" }, t(text.trim() ? "historyNone" : "historyEmpty")));
-        more.replaceChildren(next ? h("button", { type: "button", className: "plain", onclick: () => find(text, next) }, t("more")) : "");
-      } catch (error) {
-        if (error.name === "AbortError" || asking !== request) return;
-        const known = error instanceof ApiError ? error : new ApiError("server");
-        told.replaceChildren(h("p", { className: "note" }, failureText(known)),
-          known.kind === "unauthorized" ? keyForm((key) => { saveKey(key); find(text); }) : "");
-      }
-    }
-
-    function item(conversation) {
-      const { id, title, found, customer_name: customer, audience, updated_at: at } = conversation;
+    function item({ id, title, found, customer_name: customer, audience, updated_at: at }) {
       return h("li", {}, h("button", { type: "button", onclick: () => choose(id) },
         h("span", { className: "history-title" }, title),
         found && found !== title && h("span", { className: "history-found" }, found),
@@ -62,15 +30,15 @@ export function historyPanel(dialog, { onChoose }) {
     async function choose(id) {
       try {
         const conversation = await readConversation(id);
-        close();
+        panel.close();
         onChoose(conversation);
       } catch (error) {
-        told.replaceChildren(h("p", { className: "note", role: "alert" }, failureText(error instanceof ApiError ? error : new ApiError("server"))));
+        box.told.replaceChildren(failureNote(error));
       }
     }
-    find("");
+    panel.show(t("history"), box);
   }
-  return { open, isOpen: () => dialog.open };
+  return { open, isOpen: panel.isOpen };
 }
 
 /** A time as a person would say it: today's by the clock, others by the date. */

@@ -3,8 +3,9 @@
 
 import { h } from "./dom.js";
 import { t } from "./i18n.js";
-import { ApiError, readDocument, saveKey } from "./api.js";
-import { audienceBadge, failureText, keyForm, kindTag, linkRow, placeOf } from "./view.js";
+import { readDocument } from "./api.js";
+import { failureNote, isAbort } from "./failure.js";
+import { audienceBadge, datesOf, kindTag, linkRow, placeOf } from "./view.js";
 
 // Above this many lines only the part round the quote is built, so that a huge file cannot stall the page.
 const MOST_LINES = 3000;
@@ -47,17 +48,15 @@ export function sourcePanel(dialog, { announce, onClose }) {
     try {
       const source = await readDocument(citation.document.id, { audience, signal: request.signal });
       if (reading !== request) return;
-      const header = dialog.querySelector("header");
+      const header = dialog.querySelector(".head");
       const hadFocus = header.contains(document.activeElement);
       header.replaceWith(head({ ...citation.document, ...source }, citation, close, actions));
       if (hadFocus) dialog.querySelector("h2").focus({ preventScroll: true });
       showText(body, source, citation);
     } catch (error) {
-      if (error.name === "AbortError" || reading !== request) return;
+      if (isAbort(error) || reading !== request) return;
       // The quote is at hand even when the document is not.
-      const known = error instanceof ApiError ? error : new ApiError("server");
-      const askKey = known.kind === "unauthorized" ? keyForm((key) => { saveKey(key); open(citation, audience); }) : "";
-      body.replaceChildren(h("p", { className: "note" }, failureText(known)), askKey, h("blockquote", { className: "quote" }, citation.quote));
+      body.replaceChildren(failureNote(error, () => open(citation, audience)), h("blockquote", { className: "quote" }, citation.quote));
     }
   }
   return { open, close, isOpen: () => dialog.open };
@@ -66,14 +65,14 @@ export function sourcePanel(dialog, { announce, onClose }) {
 function head(source, citation, close, actions) {
   const place = placeOf(citation.location);
   const states = { draft: "statusDraft", archived: "statusArchived" };
-  return h("header", {},
+  return h("div", { className: "head" },
     h("div", { className: "source-top" },
       h("span", { className: "chip", "aria-hidden": "true" }, String(citation.n)), kindTag(source), audienceBadge(source),
       source.status in states && h("span", { className: "badge internal" }, t(states[source.status])),
       h("button", { type: "button", className: "plain close", onclick: close }, t("close"))),
     h("h2", { id: "source-title", tabIndex: -1 }, source.title),
     h("p", { className: "place" }, h("span", { className: "path" }, source.path), place && ` · ${place}`),
-    source.valid_until && h("p", { className: "place" }, t("validUntil", { date: source.valid_until })),
+    datesOf(source) && h("p", { className: "place" }, datesOf(source)),
     linkRow(source, actions));
 }
 

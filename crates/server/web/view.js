@@ -4,14 +4,16 @@
 import { h, externalLink, safeAddress, copyText } from "./dom.js";
 import { t, nameOf } from "./i18n.js";
 import { toChatMessage, toNodes, toPlainText } from "./markdown.js";
-import { hasKey } from "./api.js";
+import { failureText, keyForm } from "./failure.js";
 import { feedbackParts } from "./feedback.js";
+import { glance } from "./glance.js";
+import { showKeeping } from "./phrases.js";
 import { showPreview } from "./send.js";
 
 /**
  * The view of a turn. `actions` are `openSource(turn, citation)`, `ask(question)`, `retry(turn)`,
- * `saveKey(key, turn)`, `keep()` when a turn has changed, `customerChanged(id)` when a timeline has, and
- * `announce(text)`.
+ * `saveKey(key, turn)`, `keep()` when a turn has changed, `customerChanged(id)` when a timeline has,
+ * `openPhrases(target)`, `isForCustomers()` where a customer is looking, and `announce(text)`.
  */
 export function turnView(turn, number, actions) {
   const element = h("article", { className: "turn" });
@@ -44,28 +46,35 @@ function answerParts(turn, actions) {
   const text = reply?.answer ?? turn.text;
   const citations = reply?.citations ?? turn.citations;
   if (turn.state === "failed") return [text && answerText(turn, text, citations, actions), failureBox(turn, actions)];
-  if (reply?.refused) return [internalBanner(citations), refusalBox(turn, actions), citations.length > 0 && sourceList(turn, citations, actions)];
+  if (reply?.refused) return [refusalBox(turn, actions), citations.length > 0 && sourceList(turn, citations, actions)];
   return [
-    internalBanner(citations),
-    text ? answerText(turn, text, citations, actions) : isRunning(turn) && working(turn),
+    standing(turn, citations, actions),
+    text && answerText(turn, text, citations, actions),
     turn.state === "stopped" && stoppedNote(turn, actions),
     reply && text && toolbar(turn, citations, actions),
-    citations.length > 0 && sourceList(turn, citations, actions),
+    // Below a text that still grows they would be pushed down under the reader's eyes.
+    !isRunning(turn) && citations.length > 0 && sourceList(turn, citations, actions),
     reply?.suggestions?.length > 0 && suggestionList(t("tryThese"), reply.suggestions, actions),
   ];
 }
 
-function working(turn) {
-  const label = turn.intent ? t("workingOn", { intent: nameOf("intents", turn.intent) }) : t("working");
-  return h("p", { className: "working" }, label, turn.slow && ` · ${t("slow")}`);
-}
-
-/** Internal sources must not be missed by somebody who is about to paste the answer to a customer. */
-function internalBanner(citations) {
+/**
+ * How an answer stands, in one line above it that is there from the beginning, so that nothing moves when it changes:
+ * at work, of internal sources, or fit to be sent. Internal sources must not be missed by somebody who is about to paste
+ * the answer to a customer, so they are told of as soon as one is there.
+ */
+function standing(turn, citations, actions) {
   const internal = citations.filter(isInternal);
-  if (!internal.length) return null;
-  const list = internal.map((citation) => `[${citation.n}]`).join(" ");
-  return h("p", { className: "internal-banner" }, h("strong", {}, t("internalBanner")), " ", h("span", {}, t("internalFrom", { list })));
+  if (internal.length) {
+    const list = internal.map((citation) => `[${citation.n}]`).join(" ");
+    return h("p", { className: "standing internal-banner" }, h("strong", {}, t("internalBanner")), " ", h("span", {}, t("internalFrom", { list })));
+  }
+  if (isRunning(turn)) {
+    const label = turn.reconnecting ? t("reconnecting") : turn.intent ? t("workingOn", { intent: nameOf("intents", turn.intent) }) : t("working");
+    return h("p", { className: "standing working" }, label, turn.slow && ` · ${t("slow")}`);
+  }
+  if (actions.isForCustomers?.()) return null;
+  return h("p", { className: "standing" }, citations.length > 0 && t("shareable"));
 }
 
 // Fail-closed, as the knowledge is: what is not marked for customers is internal.
@@ -77,13 +86,40 @@ function answerText(turn, text, citations, actions) {
     const citation = byNumber.get(n);
     // While the answer streams a mark may come before its citation; once it is whole, a mark without one is plain text.
     if (!citation) return isRunning(turn) ? h("span", { className: "chip" }, String(n)) : document.createTextNode(`[${n}]`);
-    const label = t("sourceN", { n, title: citation.document.title });
-    return h("button", {
-      type: "button", className: isInternal(citation) ? "chip internal" : "chip", title: citation.document.title, data: { n: String(n) },
-      "aria-label": label, onclick: () => actions.openSource(turn, citation),
+    const button = h("button", {
+      type: "button", className: isInternal(citation) ? "chip internal" : "chip", data: { n: String(n) },
+      "aria-label": [t("sourceN", { n, title: citation.document.title }), ...factsOf(citation)].join(t("pause")), onclick: () => actions.openSource(turn, citation),
     }, String(n));
+    glance(button, () => passageAtAGlance(citation));
+    return button;
   };
   return h("div", { className: isRunning(turn) ? "answer streaming" : "answer" }, toNodes(text, chip));
+}
+
+/** What a chip shows before it is pressed. */
+function passageAtAGlance(citation) {
+  const { document: source, quote } = citation;
+  return [
+    h("p", { className: "card-title" }, h("strong", {}, source.title), kindTag(source), audienceBadge(source)),
+    h("p", { className: "place" }, [placeOf(citation.location), datesOf(source)].filter(Boolean).join(" · ")),
+    h("blockquote", { className: "quote" }, readable(quote)),
+  ];
+}
+
+/** A quote without the signs of its file: a table's row by its cells, no emphasis. To the letter it stands in its document. */
+function readable(quote) {
+  const line = (text) => (/^\s*\|.*\|\s*$/.test(text) ? text.split("|").map((cell) => cell.trim()).filter(Boolean).join(" · ") : text);
+  return quote.split("\n").filter((text) => !/^[\s|:-]+$/.test(text)).map(line).join("\n").replace(/\*\*(.+?)\*\*/g, "$1");
+}
+
+/** The same in words, for who does not see it. */
+function factsOf(citation) {
+  return [placeOf(citation.location), datesOf(citation.document), t(isInternal(citation) ? "badgeInternal" : "badgeCustomer")].filter(Boolean);
+}
+
+/** From when a source is, and until when it holds. */
+export function datesOf({ date, valid_until: until }) {
+  return [date, until && t("validUntil", { date: until })].filter(Boolean).join(" · ");
 }
 
 function toolbar(turn, citations, actions) {
@@ -97,10 +133,12 @@ function toolbar(turn, citations, actions) {
   };
   const room = h("div", { className: "send" });
   const send = h("button", { type: "button", className: "plain", onclick: () => showPreview(turn, room, actions) }, t("sendToCustomer"));
+  const keep = h("button", { type: "button", className: "plain", onclick: () => showKeeping(turn, toChatMessage(said), citations, room, actions) }, t("phraseKeep"));
+  const forReps = !actions.isForCustomers?.();
   const { thumbs, room: feedback } = turn.reply.message_id ? feedbackParts(turn, actions) : { thumbs: [], room: null };
   return [
-    h("div", { className: "toolbar" }, send, copying("copy", () => toPlainText(said)), copying("copyChat", () => toChatMessage(said)),
-      copying("copyMarkdown", () => withSources(said, citations)), h("span", { className: "thumbs" }, thumbs)),
+    h("div", { className: "toolbar" }, forReps && send, copying("copy", () => toPlainText(said)), copying("copyChat", () => toChatMessage(said)),
+      copying("copyMarkdown", () => withSources(said, citations)), forReps && keep, h("span", { className: "thumbs" }, thumbs)),
     room, feedback,
   ];
 }
@@ -132,7 +170,7 @@ function sourceList(turn, citations, actions) {
 
 function sourceCard(turn, citation, actions) {
   const { document: source, quote } = citation;
-  const place = placeOf(citation.location);
+  const place = [placeOf(citation.location), datesOf(source)].filter(Boolean).join(" · ");
   return h("li", { className: "card", data: { n: String(citation.n) } },
     h("span", { className: isInternal(citation) ? "chip internal" : "chip", "aria-hidden": "true" }, String(citation.n)),
     h("div", { className: "card-body" },
@@ -141,7 +179,7 @@ function sourceCard(turn, citation, actions) {
           onclick: () => actions.openSource(turn, citation) }, source.title),
         kindTag(source), audienceBadge(source)),
       place && h("p", { className: "place" }, place),
-      h("blockquote", { className: "quote" }, quote),
+      h("blockquote", { className: "quote" }, readable(quote)),
       linkRow(source, actions)));
 }
 
@@ -209,27 +247,4 @@ function failureBox(turn, actions) {
       ? keyForm((key) => actions.saveKey(key, turn))
       : h("button", { type: "button", className: "secondary", onclick: () => actions.retry(turn) }, t("retry")),
     error.requestId && h("p", { className: "place" }, t("requestId", { id: error.requestId })));
-}
-
-/** What a person reads of an error of `api.js`. */
-export function failureText({ kind, message, retryAfter }) {
-  switch (kind) {
-    case "network": return t("errorNetwork");
-    case "broken": return t("errorBroken");
-    case "unauthorized": return t(hasKey() ? "badKey" : "errorUnauthorized");
-    case "forbidden": return t("errorForbidden");
-    case "notFound": return t("errorNotFound");
-    case "rate": return retryAfter ? t("errorRateIn", { n: retryAfter }) : t("errorRate");
-    case "invalid": return t("errorInvalid", { message });
-    default: return t("errorServer");
-  }
-}
-
-/** Asks for the access key. */
-export function keyForm(onSave) {
-  const input = h("input", { type: "password", autocomplete: "off", required: true, "aria-label": t("key"), placeholder: t("key") });
-  return h("form", { className: "key-form", onsubmit: (event) => {
-    event.preventDefault();
-    if (input.value.trim()) onSave(input.value.trim());
-  } }, input, h("button", { className: "secondary" }, t("saveKey")));
 }

@@ -1,6 +1,7 @@
 // The launcher that a host page loads: a button, and a frame with the chat page once it is opened. The page's styles
 // stop at the shadow root, the conversation stays inside the frame on the server's own origin, and the two sides
-// exchange nothing but messages, each checked for where it came from.
+// exchange nothing but messages, each checked for where it came from. What a page may say of it stands in
+// docs/widget.md.
 (() => {
   const script = document.currentScript;
   if (!script || window.Flightdeck) return;
@@ -12,6 +13,14 @@
   const title = given.title || texts.title;
   const colour = CSS.supports("color", given.color ?? "") ? given.color : "#0a6470";
   const side = given.position === "left" ? "left" : "right";
+  // Black or white on it, whichever reads better.
+  const onColour = (() => {
+    const canvas = document.createElement("canvas").getContext("2d");
+    canvas.fillStyle = colour;
+    canvas.fillRect(0, 0, 1, 1);
+    const [red, green, blue] = canvas.getImageData(0, 0, 1, 1).data;
+    return red * 0.299 + green * 0.587 + blue * 0.114 > 150 ? "#000" : "#fff";
+  })();
   const listeners = new Map();
   let customer = given.customer || null;
   let frame = null;
@@ -24,14 +33,17 @@
     [hidden] { display: none !important }
     button { position: fixed; bottom: calc(20px + env(safe-area-inset-bottom)); ${side}: 20px; z-index: 2147483000; width: 56px;
       height: 56px; border: 0; border-radius: 28px; padding: 0; display: grid; place-items: center; cursor: pointer;
-      background: var(--colour); color: #fff; box-shadow: 0 2px 12px rgb(0 0 0 / .28) }
+      background: var(--colour); color: var(--on-colour); box-shadow: 0 2px 12px rgb(0 0 0 / .28) }
     button:focus-visible { outline: 3px solid #fff; box-shadow: 0 0 0 6px #14201f }
-    svg { width: 30px; height: 30px; fill: none; stroke: currentColor; stroke-width: 1.6; stroke-linecap: round; stroke-linejoin: round;
-      filter: drop-shadow(0 0 1px rgb(0 0 0 / .6)) }
+    svg { width: 30px; height: 30px; fill: none; stroke: currentColor; stroke-width: 1.6; stroke-linecap: round; stroke-linejoin: round }
     iframe { position: fixed; bottom: calc(88px + env(safe-area-inset-bottom)); ${side}: 20px; z-index: 2147483001; width: min(420px, calc(100vw - 40px));
       height: min(680px, calc(100dvh - 112px)); border: 1px solid rgb(0 0 0 / .2); border-radius: 10px; background: Canvas;
       box-shadow: 0 8px 40px rgb(0 0 0 / .28) }
-    @media (max-width: 560px) { iframe { left: 8px; right: 8px; width: auto } }`;
+    @media (max-width: 560px) {
+      iframe { inset: auto 0 0; width: 100%; height: calc(100dvh - 24px - env(safe-area-inset-top)); border-width: 1px 0 0; border-radius: 14px 14px 0 0 }
+      button[aria-expanded=true] { display: none }
+    }
+    @media (prefers-color-scheme: dark) { iframe { border-color: rgb(255 255 255 / .2) } }`;
 
   // What the page's own styles say must not hide or move it; a rule of theirs with !important loses to these.
   const host = document.createElement("div");
@@ -43,6 +55,7 @@
   const button = document.createElement("button");
   button.type = "button";
   button.style.setProperty("--colour", colour);
+  button.style.setProperty("--on-colour", onColour);
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   svg.setAttribute("viewBox", "0 0 24 24");
   svg.setAttribute("aria-hidden", "true");
@@ -71,8 +84,21 @@
     frame = document.createElement("iframe");
     frame.title = title;
     frame.allow = "clipboard-write";
-    frame.src = new URL("widget", home).href;
+    // The server lets this page show the frame, if it may, and no other.
+    const source = new URL("widget", home);
+    source.searchParams.set("origin", location.origin);
+    frame.src = source.href;
     root.append(frame);
+  }
+
+  // A token names the rep who is looking; the page's own server signs it, anew each time it is asked.
+  async function sendToken() {
+    let token = null;
+    try {
+      const response = await fetch(new URL(given.tokenUrl, document.baseURI), { credentials: "same-origin", cache: "no-store" });
+      if (response.ok) token = (await response.text()).trim();
+    } catch { /* The frame says that nobody is signed in. */ }
+    post({ type: "token", token });
   }
 
   function open() {
@@ -99,12 +125,15 @@
       ready = true;
       let starters;
       try { starters = JSON.parse(given.starters ?? "null"); } catch { starters = null; }
-      post({ type: "config", config: { key: given.key, audience: given.audience, language: given.language ?? (english ? "en" : undefined), title, colour, customer, starters } });
+      post({ type: "config", config: { key: given.key, token: given.token, renews: Boolean(given.tokenUrl), audience: given.audience, language: given.language ?? (english ? "en" : undefined), title, colour, customer, starters } });
       for (const message of waiting) post(message);
       waiting = [];
       emit("ready");
     } else if (data.type === "close") close();
-    else if (["question", "answer", "error"].includes(data.type)) emit(data.type, data.detail);
+    else if (data.type === "token") {
+      if (given.tokenUrl) sendToken();
+      emit("token");
+    } else if (["question", "answer", "error"].includes(data.type)) emit(data.type, data.detail);
   });
   button.addEventListener("click", () => (isOpen() ? close() : open()));
 
@@ -112,6 +141,8 @@
     open,
     close,
     ask(question) { open(); post({ type: "ask", question: String(question) }); },
+    toggle() { if (isOpen()) close(); else open(); },
+    setToken(token) { post({ type: "token", token: String(token) }); },
     setCustomer(next) { customer = next ?? null; if (ready) post({ type: "customer", customer }); },
     on(name, listener) {
       if (!listeners.has(name)) listeners.set(name, new Set());

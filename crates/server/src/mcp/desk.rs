@@ -71,7 +71,7 @@ impl Desk {
             Some(key) => {
                 access::with_secret(&self.state, key.clone()).await.map_err(|error| refused(&error))?
             }
-            None => Caller { role: KeyRole::Admin, actor: None, customer_only: false },
+            None => Caller { role: KeyRole::Admin, actor: None, customer_only: false, reader: None },
         };
         caller.customer_only |= pipe.customer_only;
         Ok(caller)

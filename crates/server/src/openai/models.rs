@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     fn caller(customer_only: bool) -> Caller {
-        Caller { role: KeyRole::Rep, actor: None, customer_only }
+        Caller { role: KeyRole::Rep, actor: None, customer_only, reader: None }
     }
 
     #[test]
