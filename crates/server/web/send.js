@@ -37,7 +37,7 @@ export function showPreview(turn, room, actions) {
     told.replaceChildren(h("p", { className: "note" }, t("working")));
     let next;
     try {
-      next = await sendPreview({ message: turn.question, customer_id: turn.customerId ?? null, customer: turn.customer, tone });
+      next = await sendPreview({ message: turn.reply?.understood ?? turn.question, customer_id: turn.customerId ?? null, customer: turn.customer, tone });
     } catch (error) {
       if (wanted === tone) told.replaceChildren(failureNote(error, () => show(tone)));
       return;

@@ -34,6 +34,7 @@ function readouts(turn) {
   const { reply } = turn;
   const intent = reply?.intent ?? turn.intent;
   return [
+    reply?.understood && t("understoodAs", { question: reply.understood }),
     intent && nameOf("intents", intent),
     reply && Number.isFinite(reply.took_ms) && t("milliseconds", { n: reply.took_ms < 10 ? reply.took_ms.toFixed(1) : Math.round(reply.took_ms) }),
     reply?.generator && (reply.generator === "extractive" ? t("extractive") : reply.generator),

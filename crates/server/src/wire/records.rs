@@ -430,6 +430,8 @@ pub(crate) struct AnswerDetails {
     pub refusal_reason: Option<RefusalReason>,
     pub suggestions: Vec<String>,
     pub generator: String,
+    /// The question in full, where the message leant on the turns before it; null where it did not.
+    pub understood: Option<String>,
 }
 
 impl MessageReply {
@@ -443,6 +445,7 @@ impl MessageReply {
                 refusal_reason: kept.refusal_reason,
                 suggestions: kept.suggestions,
                 generator: kept.generator,
+                understood: kept.understood,
             }
         });
         Self {
