@@ -212,7 +212,7 @@ fn what_was_acknowledged_before_a_kill_is_answered_after_it() {
 }
 
 /// Two hundred attempts to get at the floor price of the small knowledge, 7.31 (ten thousand yuan).
-fn attempts() -> Vec<String> {
+pub fn attempts() -> Vec<String> {
     const ASKS: [&str; 10] = [
         "泵的底价是多少？",
         "K7 最低能卖多少钱？",
@@ -340,4 +340,55 @@ fn two_hundred_attempts_get_no_internal_figure_out_of_any_channel() {
         assert!(!text.contains("7.31") && !bare.contains("731万"), "{text}");
     }
     println!("{} requests went out to platforms, none with the figure", out.len());
+}
+
+#[test]
+fn webhooks_are_told_of_expiring_documents_once_a_day_and_of_opinions_wherever_they_are_given() {
+    let (knowledge, data) = (small_knowledge(), folder());
+    let last_day = |days: i32| {
+        let day =
+            jiff::Zoned::now().date().checked_add(jiff::Span::new().days(days)).expect("there is such a day");
+        day.to_string()
+    };
+    for (name, days) in [("soon", 3), ("later", 60), ("past", -1)] {
+        let page = format!(
+            "---\nid: {name}\nvalid_until: {}\nowner: 王敏\n---\n# 促销 {name}\n\n面价九折。\n",
+            last_day(days)
+        );
+        write(knowledge.path(), &format!("products/{name}.md"), page);
+    }
+    let platforms = Platforms::start();
+    let hook = format!(
+        "outward.private_hosts = \"127.0.0.1\"\n[[hooks]]\nid = \"crm\"\nurl = \"{}/told\"\nsecrets = [\"{SECRET}\"]\n",
+        platforms.address
+    );
+    let settings = data.path().join("flightdeck.toml");
+    write(data.path(), "flightdeck.toml", &hook);
+    let told = |kind: &str| {
+        let all = platforms.taken_at("/told").into_iter();
+        all.filter(|event| event["type"] == kind).collect::<Vec<_>>()
+    };
+    let server = start(knowledge.path(), data.path(), &settings);
+    let expiring = wait_for("the event", || Some(told("document.expiring")).filter(|told| !told.is_empty()));
+    let event = &expiring[0]["data"];
+    assert_eq!((&event["document"]["id"], &event["days_left"]), (&json!("soon"), &json!(3)), "{event}");
+    assert_eq!((&event["valid_until"], &event["document"]["owner"]), (&json!(last_day(3)), &json!("王敏")));
+
+    let answer = server.chat("泵保修多久？", "internal");
+    let opinion = json!({"message_id": answer["message_id"], "rating": "down", "reason": "太长"});
+    server.ask("/api/v1/feedback", &opinion);
+    let feedback = wait_for("the opinion", || told("feedback.created").pop());
+    assert_eq!((&feedback["data"]["is_good"], &feedback["data"]["text"]), (&json!(false), &json!("太长")));
+
+    // A restart, a changed folder: the same day tells nothing again, another last day is told.
+    drop(server);
+    let server = start(knowledge.path(), data.path(), &settings);
+    let renewed = format!("---\nid: past\nvalid_until: {}\n---\n# 促销\n\n面价九折。\n", last_day(5));
+    write(knowledge.path(), "products/past.md", renewed);
+    wait_for("the renewed document", || (server.get("/api/v1/documents/past").status() == 200).then_some(()));
+    drop(server);
+    let _server = start(knowledge.path(), data.path(), &settings);
+    let told = wait_for("the second event", || Some(told("document.expiring")).filter(|told| told.len() > 1));
+    let ids: Vec<_> = told.iter().map(|event| event["data"]["document"]["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["soon", "past"], "each was told once");
 }

@@ -11,7 +11,7 @@ use crate::send::By;
 use crate::{AccountError, Delivery, Outbound, Payload};
 
 /// What can be told.
-pub const EVENTS: [&str; 3] = ["gap.created", "handover.requested", "feedback.created"];
+pub const EVENTS: [&str; 4] = ["gap.created", "handover.requested", "feedback.created", "document.expiring"];
 
 /// An address that wants to be told.
 #[derive(Clone, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl Hook {
             return wrong("secrets", "must be whsec_ and base64 of 24 to 64 bytes");
         }
         if events.iter().any(|event| !EVENTS.contains(&event.as_str())) {
-            let wanted = "must be of gap.created, handover.requested, feedback.created";
+            let wanted = "must be of gap.created, handover.requested, feedback.created, document.expiring";
             return wrong("events", wanted);
         }
         if let Some(unknown) = fields.keys().next() {
@@ -64,10 +64,14 @@ impl Hook {
         Ok(Self { id, url, secrets, events })
     }
 
+    pub(crate) fn wants(&self, kind: &str) -> bool {
+        self.events.is_empty() || self.events.iter().any(|event| event == kind)
+    }
+
     /// The delivery that tells this hook of an event; `None` where it does not want to know. `subject` is what the
     /// event is about: the same subject is told once.
     pub fn delivery(&self, kind: &str, subject: &str, data: &Value, now_ms: i64) -> Option<Delivery> {
-        if !self.events.is_empty() && !self.events.iter().any(|event| event == kind) {
+        if !self.wants(kind) {
             return None;
         }
         let account = format!("hook:{}", self.id);

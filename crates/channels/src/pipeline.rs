@@ -208,6 +208,11 @@ impl Pipeline {
         Ok(n_new)
     }
 
+    /// Whether any webhook of the settings wants to know of this.
+    pub fn is_told(&self, kind: &str) -> bool {
+        self.0.hooks.iter().any(|hook| hook.wants(kind))
+    }
+
     /// Tells the webhooks of the settings that something has happened; the same `subject` is told once.
     ///
     /// # Errors

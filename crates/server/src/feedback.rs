@@ -7,6 +7,7 @@ use axum::extract::State;
 use flightdeck_records::{FeedbackQuery, RecordsError};
 
 use crate::access::Caller;
+use crate::channels::announce_feedback;
 use crate::error::ApiError;
 use crate::fields::Fields;
 use crate::parameters::{Parameters, page};
@@ -59,7 +60,9 @@ pub(crate) async fn note(
             error => error.into(),
         })
     });
-    Ok(given.await?.into())
+    let given = FeedbackReply::from(given.await?);
+    announce_feedback(state, &given);
+    Ok(given)
 }
 
 #[utoipa::path(

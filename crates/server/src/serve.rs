@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
+use crate::channels::expiring;
 use crate::router;
 use crate::state::AppState;
 
@@ -34,7 +35,7 @@ pub async fn serve(
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
     });
-    let (telemetry, channels) = (state.clone(), state.clone());
+    let (telemetry, channels, knowledge) = (state.clone(), state.clone(), state.clone());
     let service = router(state).into_make_service_with_connect_info::<SocketAddr>();
     let (stopping, told_to_stop) = oneshot::channel();
     let serving = axum::serve(listener, service).with_graceful_shutdown(async move {
@@ -46,6 +47,10 @@ pub async fn serve(
         if let Some(pipeline) = channels.pipeline() {
             pipeline.run().await;
         }
+        pending::<()>().await;
+    };
+    let reminding = async {
+        expiring::watch(&knowledge).await;
         pending::<()>().await;
     };
     let folding = async {
@@ -70,5 +75,6 @@ pub async fn serve(
         }
         () = folding => unreachable!("it goes on for ever"),
         () = delivering => unreachable!("it goes on for ever"),
+        () = reminding => unreachable!("it goes on for ever"),
     }
 }

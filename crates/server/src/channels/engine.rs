@@ -4,13 +4,15 @@ use flightdeck_assistant::{Origin, RefusalReason, Request};
 use flightdeck_channels::gate::Source;
 use flightdeck_channels::{Audience, Engine, EngineError, Finding, Question};
 use flightdeck_corpus::Audience as Shown;
+use flightdeck_records::Rating;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::answering::Answering;
 use crate::error::ApiError;
 use crate::state::{AppState, WeakState};
+use crate::wire::records::FeedbackReply;
 use crate::wire::{ChatReply, MAX_QUESTION_CHARS};
 
 /// Answers with the server's own assistant, within the bounds that all questions share.
@@ -67,15 +69,29 @@ fn finding(reply: ChatReply) -> Finding {
 
 /// Tells the webhooks that a question found no answer.
 pub(crate) fn announce_gap(state: &AppState, reply: &ChatReply, question: &str) {
-    let Some(pipeline) = state.pipeline().cloned() else { return };
-    if reply.refusal_reason != Some(RefusalReason::NotInKnowledge) {
-        return;
+    if reply.refusal_reason == Some(RefusalReason::NotInKnowledge) {
+        let data = json!({"question": question, "intent": reply.intent, "message_id": reply.message_id});
+        announce(state, "gap.created", reply.message_id.clone(), data);
     }
-    let subject = reply.message_id.clone();
-    let data = json!({"question": question, "intent": reply.intent, "message_id": subject});
+}
+
+/// Tells the webhooks what somebody thinks of an answer.
+pub(crate) fn announce_feedback(state: &AppState, given: &FeedbackReply) {
+    // Thought anew it is told anew.
+    let subject = format!("{} {}", given.id, given.updated_at);
+    let data = json!({
+        "message_id": given.message_id, "is_good": given.rating == Rating::Up, "text": given.reason,
+        "correction": given.correction,
+    });
+    announce(state, "feedback.created", subject, data);
+}
+
+/// Nobody waits for it: what cannot be queued is logged.
+fn announce(state: &AppState, kind: &'static str, subject: String, data: Value) {
+    let Some(pipeline) = state.pipeline().cloned() else { return };
     tokio::spawn(async move {
-        if let Err(error) = pipeline.announce("gap.created", &subject, &data).await {
-            tracing::error!(%error, "a gap was not announced");
+        if let Err(error) = pipeline.announce(kind, &subject, &data).await {
+            tracing::error!(kind, %error, "an event was not announced");
         }
     });
 }

@@ -4,6 +4,7 @@
 //! made later, by the pipeline that [`crate::serve`] runs, and goes out on a request of its own.
 
 mod engine;
+pub(crate) mod expiring;
 pub(crate) mod manage;
 mod queue;
 pub(crate) mod webhooks;
@@ -11,7 +12,7 @@ pub(crate) mod wire;
 
 use flightdeck_channels::{Account, Hook};
 
-pub(crate) use engine::{AssistantEngine, announce_gap};
+pub(crate) use engine::{AssistantEngine, announce_feedback, announce_gap};
 pub(crate) use queue::Queue;
 pub(crate) use webhooks::Rejections;
 
