@@ -9,6 +9,7 @@ use crate::answer::{Answer, Intent, Outcome, RefusalReason};
 use crate::draft::Draft;
 use crate::generate::Material;
 use crate::intent::Names;
+use crate::plan::Ranking;
 use crate::question::{Language, Understanding, understand};
 use crate::support::{self, Signs};
 use crate::{cases, facts, intent, objection, plan, refusal, templates, videos};
@@ -41,6 +42,22 @@ pub(crate) fn answer(
     index: &Index,
     names: &Names,
 ) -> Result<Composed, RetrievalError> {
+    answer_by(text, customer, (audience, day), (index, names), Ranking::default(), &mut |_, _| ())
+}
+
+/// As [`answer`], from passages that were ranked so; `seen` is shown the question as understood and the passages that
+/// the answer may use, where there was a search.
+///
+/// # Errors
+/// As [`answer`].
+pub(crate) fn answer_by(
+    text: &str,
+    customer: CustomerProfile,
+    (audience, day): (Audience, Date),
+    (index, names): (&Index, &Names),
+    ranking: Ranking,
+    seen: &mut dyn FnMut(&Understanding, &[Passage]),
+) -> Result<Composed, RetrievalError> {
     let corrected = index.corrected(text);
     let text = corrected.as_deref().unwrap_or(text);
     let by_words = intent::by_words(text, names);
@@ -50,16 +67,17 @@ pub(crate) fn answer(
     if says_nothing || (intent::is_small_talk(text) && question.models.is_empty()) {
         return Ok(refuse(&question, RefusalReason::OutOfScope, &[], audience, Signs::default()).into());
     }
-    let mut passages = plan::retrieve(&question, index, audience, day)?;
+    let mut passages = plan::retrieve(&question, index, (audience, day), ranking)?;
     if by_words.is_none() {
         question.intent = intent::by_evidence(passages.iter().map(|passage| passage.document.kind));
         if question.intent != Intent::Other {
-            passages = plan::retrieve(&question, index, audience, day)?;
+            passages = plan::retrieve(&question, index, (audience, day), ranking)?;
         }
     }
     if question.intent == Intent::FindCases {
         cases::rank(&question, &mut passages);
     }
+    seen(&question, &passages);
     let signs = support::signs(&question, &passages, audience, index);
     tracing::debug!(intent = question.intent.name(), ?signs, support = signs.support(), "judged");
     if passages.is_empty() || signs.support() < support::THRESHOLD {

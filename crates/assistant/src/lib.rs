@@ -21,6 +21,7 @@ mod refusal;
 mod sentences;
 mod support;
 mod templates;
+mod trial;
 mod units;
 mod verify;
 mod videos;
@@ -38,9 +39,11 @@ pub use generate::{Fallback, Generation, Writer};
 use intent::Names;
 use jiff::civil::Date;
 pub use kept::{KeptAnswer, KeptCitation, KeptDocument};
+pub use plan::Ranking;
 use prompts::audience_name;
 pub use prompts::{PromptError, Prompts};
-pub use support::Signs;
+pub use support::{Signs, SupportPart};
+pub use trial::{Factor, Searched, Trial, Weighed};
 
 /// A message to the assistant.
 #[derive(Clone, Debug)]
@@ -248,6 +251,24 @@ impl Assistant {
         let names = self.names(&index);
         let (audience, day) = (request.audience, request.day);
         Ok(engine::answer(&request.message, customer, audience, day, &index, &names)?.answer)
+    }
+
+    /// As [`Assistant::preview`], from passages ranked as `ranking` says, with the reasons for all of it. `top_k` passages
+    /// are explained at most. CPU-bound, about three times as long.
+    ///
+    /// # Errors
+    /// As [`AssistantError`].
+    pub fn try_out(
+        &self,
+        request: &Request,
+        ranking: Ranking,
+        top_k: usize,
+    ) -> Result<Trial, AssistantError> {
+        let index = self.store.current().ok_or(AssistantError::NoIndex)?;
+        let customer = self.customer(request)?;
+        let names = self.names(&index);
+        let day = (request.audience, request.day);
+        Ok(trial::run(&request.message, customer, day, (&index, &names), ranking, top_k)?)
     }
 
     /// The names in this generation, read once. They are of all documents, also of those that the audience may not

@@ -31,6 +31,7 @@ mod serve;
 mod sse;
 mod state;
 mod telemetry;
+mod trial;
 mod turns;
 mod wire;
 mod workers;
@@ -43,7 +44,7 @@ pub use channels::ChannelSettings;
 use channels::{manage, webhooks};
 use error::ApiError;
 pub use flightdeck_channels::{Account, AccountError, Hook};
-pub use printed::{chat_reply, personal_data, search_reply};
+pub use printed::{chat_reply, explained_reply, personal_data, search_reply};
 pub use serve::serve;
 pub use state::{AppState, Limits};
 
@@ -55,6 +56,7 @@ pub fn router(state: AppState) -> Router {
     let api = Router::new()
         .route("/api/v1/search", post(search::search))
         .route("/api/v1/chat", post(chat::chat))
+        .route("/api/v1/try", post(trial::try_out))
         .route("/api/v1/send-preview", post(preview::send_preview))
         .route("/api/v1/documents/{*id}", get(documents::document))
         .route("/api/v1/customers", get(customers::list).post(customers::create))

@@ -11,6 +11,7 @@ use crate::channels::{manage, webhooks};
 use crate::wire::{StreamDelta, StreamMeta};
 use crate::{
     chat, conversations, customers, documents, feedback, health, interactions, oversight, preview, search,
+    trial,
 };
 
 #[derive(OpenApi)]
@@ -23,6 +24,7 @@ use crate::{
     paths(
         search::search,
         chat::chat,
+        trial::try_out,
         preview::send_preview,
         documents::document,
         customers::list,
@@ -62,6 +64,7 @@ use crate::{
     tags(
         (name = "assistant", description = "Questions and answers"),
         (name = "knowledge", description = "What the answers stand on"),
+        (name = "curation", description = "For those who look after the knowledge"),
         (name = "records", description = "Customers, conversations, feedback, gaps, the audit trail"),
         (name = "channels", description = "Chat platforms"),
         (name = "health", description = "For those who run the server"),

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use axum::Json;
 use axum::extract::State;
-use flightdeck_retrieval::{Query, RetrievalError};
+use flightdeck_retrieval::{Because, LeftOut, Query, RetrievalError};
 
 use crate::access::Caller;
 use crate::error::ApiError;
@@ -33,6 +33,11 @@ pub(crate) async fn search(
     fields: Fields,
 ) -> Result<Json<SearchReply>, ApiError> {
     let request = SearchRequest::from_fields(fields)?;
+    if request.explain && caller.customer_only {
+        // How rare a word is is counted over what is internal too.
+        let message = "this key sees what customers may see; reasons are for the company's own people";
+        return Err(ApiError { field: Some("explain".to_owned()), ..ApiError::forbidden(message) });
+    }
     let query = Query {
         text: request.query,
         audience: caller.audience(request.audience)?,
@@ -43,16 +48,31 @@ pub(crate) async fn search(
     };
     let (_, index) = state.engine()?;
     let admission = state.workers().admit()?;
+    let is_curator = caller.is_curator();
     let found = admission.run(move || -> Result<_, RetrievalError> {
         let begun = Instant::now();
+        if request.explain {
+            let explained = index.explain_with(&query, index.settings())?;
+            let took = begun.elapsed();
+            // A rep learns nothing of drafts and of what is out of date that another search would not say.
+            let may_know = |left: &LeftOut| {
+                is_curator
+                    || left
+                        .because
+                        .iter()
+                        .all(|because| *because == Because::Audience || because.is_by_filter())
+            };
+            return Ok((SearchReply::explained(explained, took, may_know), took));
+        }
         let passages = index.search(&query)?;
         let took = begun.elapsed();
         // Marking the words is work too and stays on this side of the crossing.
-        Ok((passages.into_iter().map(Hit::from).collect::<Vec<_>>(), took))
+        let hits = passages.into_iter().map(Hit::from).collect();
+        Ok((SearchReply { hits, took_ms: milliseconds(took), explain: None }, took))
     });
-    let (hits, took) = found.await??;
+    let (reply, took) = found.await??;
     state.telemetry().engine(Operation::Search, took);
-    Ok(Json(SearchReply { hits, took_ms: milliseconds(took) }))
+    Ok(Json(reply))
 }
 
 /// To the hundredth, which is as much as such a figure means.

@@ -694,6 +694,7 @@ async fn every_described_address_exists_and_every_reference_in_the_description_r
         "/api/v1/gaps",
         "/api/v1/search",
         "/api/v1/send-preview",
+        "/api/v1/try",
         "/healthz",
         "/metrics",
         "/openapi.json",
