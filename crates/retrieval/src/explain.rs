@@ -150,6 +150,8 @@ pub struct ScoreChange {
 pub enum ChangeReason {
     /// The document is replaced by this one, and stands behind it.
     ReplacedBy(DocumentId),
+    /// Others of its document stand before it, and the list is to show more than one source.
+    Repetition,
 }
 
 /// A document that would have been among the passages.
@@ -186,7 +188,7 @@ pub enum Because {
     Product,
     /// It has none of the tags.
     Tag,
-    /// Others of its document stand before it, and those of other documents go first.
+    /// Others of its document stand before this passage, and those of other documents go first.
     Repetition,
 }
 

@@ -192,7 +192,8 @@ fn fuse_ranks(lexical: &[(u32, f32)], dense: &[(u32, f32)]) -> Vec<Fused> {
     fused
 }
 
-fn best_first(fused: &mut [Fused]) {
+/// Equal scores in order of chunks.
+pub(crate) fn best_first(fused: &mut [Fused]) {
     fused.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.chunk.cmp(&b.chunk)));
 }
 

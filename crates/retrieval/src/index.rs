@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::analysis::{Analyzer, is_stop_word};
 use crate::dense::Dense;
 use crate::explain::{
-    ChangeReason, Explained, LeftOut, MAX_LEFT_OUT, Reasons, ScoreChange, WordHit, hidden_because,
+    Because, ChangeReason, Explained, LeftOut, MAX_LEFT_OUT, Reasons, ScoreChange, WordHit, hidden_because,
 };
 use crate::filter::{Allowed, may_see, passes};
 use crate::fusion::{Balance, Fused, fuse};
@@ -20,6 +20,7 @@ use crate::highlight::Marker;
 use crate::lexical::{Lexical, QueryTerms};
 use crate::query::{Mode, Passage, Query, Scores};
 use crate::spelling::Spelling;
+use crate::spread::spread;
 use crate::text::{fold_text, simplified};
 use crate::zones::inverse_document_frequency;
 use crate::{RetrievalError, Settings};
@@ -131,14 +132,47 @@ impl Index {
         Ok(self.passages(&fused, query, question))
     }
 
+    /// As [`Index::search`], for a list that a person reads: one document does not fill it.
+    ///
+    /// # Errors
+    /// As [`Index::search`].
+    pub fn search_spread(&self, query: &Query) -> Result<Vec<Passage>, RetrievalError> {
+        let question = self.question(query)?;
+        let mut fused = self.rank(query, &question, &self.allowed(query), self.settings)?.fused;
+        spread(&mut fused, |chunk| self.document_of_chunk[chunk as usize]);
+        Ok(self.passages(&fused, query, question))
+    }
+
     /// As [`Index::search_with`], and why: the same passages in the same order, with the reasons for each and the
     /// documents that were left out. Takes about twice as long.
     ///
     /// # Errors
     /// As [`Index::search`].
     pub fn explain_with(&self, query: &Query, settings: Settings) -> Result<Explained, RetrievalError> {
+        self.explain_list(query, settings, false)
+    }
+
+    /// As [`Index::search_spread`], and why.
+    ///
+    /// # Errors
+    /// As [`Index::search`].
+    pub fn explain_spread(&self, query: &Query) -> Result<Explained, RetrievalError> {
+        self.explain_list(query, self.settings, true)
+    }
+
+    fn explain_list(
+        &self,
+        query: &Query,
+        settings: Settings,
+        is_spread: bool,
+    ) -> Result<Explained, RetrievalError> {
         let question = self.question(query)?;
-        let Ranked { balance, fused } = self.rank(query, &question, &self.allowed(query), settings)?;
+        let Ranked { balance, fused: plain } = self.rank(query, &question, &self.allowed(query), settings)?;
+        let mut fused = plain.clone();
+        if is_spread {
+            spread(&mut fused, |chunk| self.document_of_chunk[chunk as usize]);
+        }
+        let before: HashMap<u32, f32> = plain.iter().map(|hit| (hit.chunk, hit.score)).collect();
         let shown = &fused[..fused.len().min(query.top_k)];
         let mut chunks: Vec<u32> = shown.iter().map(|hit| hit.chunk).collect();
         chunks.sort_unstable();
@@ -155,10 +189,19 @@ impl Index {
             let place = chunks.binary_search(&hit.chunk).expect("it was put in above");
             // A passage that only the dense side found has words too, but they did not count.
             let words = hit.lexical.map(|_| std::mem::take(&mut hits[place])).unwrap_or_default();
-            self.reasons(hit, words, question.embedding.as_deref(), query, settings)
+            let before = before[&hit.chunk];
+            self.reasons((hit, before), words, question.embedding.as_deref(), query, settings)
         });
         let reasons = reasons.collect();
-        let left_out = self.left_out(query, &question, settings)?;
+        let mut left_out = self.left_out(query, &question, settings)?;
+        for (i, hit) in plain.iter().enumerate().take(query.top_k) {
+            if chunks.binary_search(&hit.chunk).is_err() {
+                let document = self.documents[self.document_of_chunk[hit.chunk as usize] as usize].clone();
+                let because = vec![Because::Repetition];
+                left_out.push(LeftOut { document, would_rank: i + 1, would_score: hit.score, because });
+            }
+        }
+        left_out.sort_by_key(|left| left.would_rank);
         let read_as = question.read_as.clone();
         let passages = self.passages(&fused, query, question);
         Ok(Explained { passages, reasons, read_as, words, balance, left_out })
@@ -178,7 +221,7 @@ impl Index {
 
     fn reasons(
         &self,
-        hit: &Fused,
+        (hit, before_spreading): (&Fused, f32),
         words: Vec<WordHit>,
         embedding: Option<&[f32]>,
         query: &Query,
@@ -187,9 +230,15 @@ impl Index {
         let document = &self.documents[self.document_of_chunk[hit.chunk as usize] as usize];
         let fused_score = hit.dense_share + hit.lexical_share;
         let successor = self.superseded_by(&document.id, query.audience, query.day);
-        let changes = successor.map(|successor| ScoreChange {
+        let replaced = successor.map(|successor| ScoreChange {
             because: ChangeReason::ReplacedBy(successor.clone()),
             before: fused_score,
+            after: before_spreading,
+        });
+        let is_lowered = hit.score.to_bits() != before_spreading.to_bits();
+        let repeated = is_lowered.then_some(ScoreChange {
+            because: ChangeReason::Repetition,
+            before: before_spreading,
             after: hit.score,
         });
         Reasons {
@@ -199,7 +248,7 @@ impl Index {
             window_share: settings.vectors.window_share,
             lexical_share: hit.lexical_share,
             dense_share: hit.dense_share,
-            changes: changes.into_iter().collect(),
+            changes: replaced.into_iter().chain(repeated).collect(),
         }
     }
 
@@ -269,6 +318,15 @@ impl Index {
     /// The words of a text as this index cuts them, stop words left out, in order.
     pub fn words(&self, text: &str) -> Vec<String> {
         self.analyzer.plain_words(text)
+    }
+
+    /// The unit vector by which a question is compared with others of its kind.
+    ///
+    /// # Errors
+    /// When the model fails.
+    pub fn question_vector(&self, question: &str) -> Result<Vec<f32>, RetrievalError> {
+        let corrected = self.corrected(question);
+        Ok(self.embedder.embed_query(&simplified(corrected.as_deref().unwrap_or(question)))?)
     }
 
     /// The question with words typed by sound put right (`保秀` to `保修`), folded; `None` where nothing was wrong.

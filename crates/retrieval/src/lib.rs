@@ -17,6 +17,7 @@ mod lexical;
 mod query;
 mod sealed;
 mod spelling;
+mod spread;
 mod store;
 mod text;
 mod windows;

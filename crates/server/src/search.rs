@@ -52,7 +52,7 @@ pub(crate) async fn search(
     let found = admission.run(move || -> Result<_, RetrievalError> {
         let begun = Instant::now();
         if request.explain {
-            let explained = index.explain_with(&query, index.settings())?;
+            let explained = index.explain_spread(&query)?;
             let took = begun.elapsed();
             // A rep learns nothing of drafts and of what is out of date that another search would not say.
             let may_know = |left: &LeftOut| {
@@ -64,7 +64,7 @@ pub(crate) async fn search(
             };
             return Ok((SearchReply::explained(explained, took, may_know), took));
         }
-        let passages = index.search(&query)?;
+        let passages = index.search_spread(&query)?;
         let took = begun.elapsed();
         // Marking the words is work too and stays on this side of the crossing.
         let hits = passages.into_iter().map(Hit::from).collect();

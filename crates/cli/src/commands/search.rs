@@ -36,7 +36,7 @@ pub fn run(config: &Config, args: SearchArgs) -> Result<Verdict, Failure> {
     };
     let started = Instant::now();
     if args.explain {
-        let explained = index.explain_with(&query, index.settings())?;
+        let explained = index.explain_spread(&query)?;
         let took = started.elapsed();
         if args.output.json {
             output::json(&flightdeck_server::explained_reply(explained, took))?;
@@ -45,7 +45,7 @@ pub fn run(config: &Config, args: SearchArgs) -> Result<Verdict, Failure> {
         }
         return Ok(Verdict::Well);
     }
-    let passages = index.search(&query)?;
+    let passages = index.search_spread(&query)?;
     let took = started.elapsed();
     if args.output.json {
         output::json(&flightdeck_server::search_reply(passages, took))?;

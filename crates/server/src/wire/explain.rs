@@ -114,7 +114,7 @@ pub(crate) struct WordHit {
 /// Something that changed a score after the fusion.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Change {
-    /// `replaced`: the document is replaced by `by` and stands behind it.
+    /// `replaced`: the document is replaced by `by` and stands behind it; `repetition`: others of it stand before.
     #[schema(example = "replaced")]
     pub because: &'static str,
     /// A document.
@@ -172,6 +172,7 @@ impl Explanation {
                     .map(|change| {
                         let (because, by) = match &change.because {
                             ChangeReason::ReplacedBy(by) => ("replaced", Some(by.to_string())),
+                            ChangeReason::Repetition => ("repetition", None),
                         };
                         Change { because, by, before: change.before, after: change.after }
                     })

@@ -115,14 +115,13 @@ fn of_passage(reasons: &Reasons, explained: &Explained, score: f32, language: La
         reasons.dense_share
     );
     for change in &reasons.changes {
-        let ChangeReason::ReplacedBy(by) = &change.because;
-        let _ = write!(
-            sum,
-            "; {} {by}: {:.3} → {:.3}",
-            language.pick("replaced by", "已被取代："),
-            change.before,
-            change.after
-        );
+        let why = match &change.because {
+            ChangeReason::ReplacedBy(by) => format!("{} {by}", language.pick("replaced by", "已被取代：")),
+            ChangeReason::Repetition => {
+                language.pick("more of the same document", "同一文档的重复内容").to_owned()
+            }
+        };
+        let _ = write!(sum, "; {why}: {:.3} → {:.3}", change.before, change.after);
     }
     lines.push(format!("{sum} = {score:.3}"));
     lines
