@@ -178,6 +178,16 @@ impl Fields {
         texts.collect()
     }
 
+    /// A list of whole numbers in `range`; empty where there is none.
+    pub fn integers(&mut self, name: &str, range: RangeInclusive<u64>) -> Result<Vec<u64>, ApiError> {
+        let items = self.list(name)?;
+        let numbers = items.iter().enumerate().map(|(idx, value)| {
+            let number = value.as_u64().filter(|number| range.contains(number));
+            number.ok_or_else(|| self.invalid(&format!("{name}[{idx}]"), "must be a whole number in range"))
+        });
+        numbers.collect()
+    }
+
     /// The fields of an object inside this one, if there is one.
     pub fn object(&mut self, name: &str) -> Result<Option<Self>, ApiError> {
         match self.take(name) {

@@ -17,7 +17,9 @@ mod documents;
 mod error;
 mod feedback;
 mod fields;
+mod gaps;
 mod health;
+mod insights;
 mod interactions;
 mod observe;
 mod openai;
@@ -69,7 +71,14 @@ pub fn router(state: AppState) -> Router {
         .route("/api/v1/conversations", get(conversations::list))
         .route("/api/v1/conversations/{id}", get(conversations::read))
         .route("/api/v1/feedback", get(feedback::list).post(feedback::give))
+        .route("/api/v1/feedback/{id}/approve", post(feedback::approve))
+        .route("/api/v1/feedback/{id}/dismiss", post(feedback::dismiss))
         .route("/api/v1/gaps", get(oversight::gaps))
+        .route("/api/v1/gaps/groups", get(gaps::groups))
+        .route("/api/v1/gaps/answer", post(gaps::answer))
+        .route("/api/v1/gaps/dismiss", post(gaps::dismiss))
+        .route("/api/v1/gaps/check", post(gaps::check))
+        .route("/api/v1/insights", get(insights::insights))
         .route("/api/v1/audit", get(oversight::audit))
         .route("/api/v1/channels", get(manage::channels))
         .route("/api/v1/channels/{account}/test", post(manage::test))

@@ -10,8 +10,8 @@ use utoipa::{Modify, OpenApi};
 use crate::channels::{manage, webhooks};
 use crate::wire::{StreamDelta, StreamMeta};
 use crate::{
-    chat, conversations, customers, documents, feedback, health, interactions, oversight, preview, search,
-    trial,
+    chat, conversations, customers, documents, feedback, gaps, health, insights, interactions, oversight,
+    preview, search, trial,
 };
 
 #[derive(OpenApi)]
@@ -39,6 +39,13 @@ use crate::{
         conversations::read,
         feedback::list,
         feedback::give,
+        feedback::approve,
+        feedback::dismiss,
+        gaps::groups,
+        gaps::answer,
+        gaps::dismiss,
+        gaps::check,
+        insights::insights,
         oversight::gaps,
         oversight::audit,
         manage::channels,
