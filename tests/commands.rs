@@ -121,7 +121,7 @@ fn cut_in_the_last_row(workbook: &str) -> Vec<u8> {
         std::io::copy(&mut zip.by_name(name).unwrap(), &mut content).unwrap();
         if name.ends_with("sheet1.xml") {
             let text = String::from_utf8(content).unwrap();
-            content = text[..text.find("麦禾").unwrap()].as_bytes().to_vec();
+            content = text.as_bytes()[..text.find("麦禾").unwrap()].to_vec();
         }
         entries.push((name.as_str(), content));
     }

@@ -19,6 +19,7 @@ mod feedback;
 mod fields;
 mod health;
 mod interactions;
+mod knowledge;
 mod observe;
 mod openai;
 mod openapi;
@@ -57,6 +58,7 @@ pub fn router(state: AppState) -> Router {
         .route("/api/v1/chat", post(chat::chat))
         .route("/api/v1/send-preview", post(preview::send_preview))
         .route("/api/v1/documents/{*id}", get(documents::document))
+        .route("/api/v1/knowledge/files", get(knowledge::files))
         .route("/api/v1/customers", get(customers::list).post(customers::create))
         .route(
             "/api/v1/customers/{id}",
