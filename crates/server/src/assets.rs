@@ -9,7 +9,7 @@
 
 use axum::Router;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use rust_embed::{EmbeddedFile, RustEmbed};
 
@@ -30,7 +30,7 @@ fn policy(frame_ancestors: &str) -> HeaderValue {
         .unwrap_or(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"))
 }
 
-/// `/`, `/widget`, and one route for each file of the folder that a browser may need.
+/// `/`, `/widget`, `/admin`, and one route for each file of the folder that a browser may need.
 pub(crate) fn routes(widget_origins: &[String]) -> Router<AppState> {
     let mut router = Router::new();
     for path in Web::iter() {
@@ -41,6 +41,11 @@ pub(crate) fn routes(widget_origins: &[String]) -> Router<AppState> {
             let ancestors = [&["'self'".to_owned()], widget_origins].concat().join(" ");
             let framed = Asset { policy: policy(&ancestors), ..asset.clone() };
             router = router.route("/widget", serve(framed));
+        }
+        if path == "admin.html" {
+            router = router.route("/admin", serve(asset.clone()));
+            // The page's addresses are relative to where it is; the redirect too, so that a prefix works.
+            router = router.route("/admin/", get(async || Redirect::permanent("../admin")));
         }
         router = router.route(&format!("/{path}"), serve(asset));
     }

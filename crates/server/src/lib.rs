@@ -21,6 +21,7 @@ mod gaps;
 mod health;
 mod insights;
 mod interactions;
+mod knowledge;
 mod observe;
 mod openai;
 mod openapi;
@@ -61,6 +62,7 @@ pub fn router(state: AppState) -> Router {
         .route("/api/v1/try", post(trial::try_out))
         .route("/api/v1/send-preview", post(preview::send_preview))
         .route("/api/v1/documents/{*id}", get(documents::document))
+        .route("/api/v1/knowledge/files", get(knowledge::files))
         .route("/api/v1/customers", get(customers::list).post(customers::create))
         .route(
             "/api/v1/customers/{id}",

@@ -10,8 +10,8 @@ use utoipa::{Modify, OpenApi};
 use crate::channels::{manage, webhooks};
 use crate::wire::{StreamDelta, StreamMeta};
 use crate::{
-    chat, conversations, customers, documents, feedback, gaps, health, insights, interactions, oversight,
-    preview, search, trial,
+    chat, conversations, customers, documents, feedback, gaps, health, insights, interactions, knowledge,
+    oversight, preview, search, trial,
 };
 
 #[derive(OpenApi)]
@@ -27,6 +27,7 @@ use crate::{
         trial::try_out,
         preview::send_preview,
         documents::document,
+        knowledge::files,
         customers::list,
         customers::create,
         customers::read,
@@ -63,6 +64,7 @@ use crate::{
         health::ready,
         health::metrics,
         page,
+        admin_page,
         widget,
         widget_page,
         document,
@@ -71,7 +73,7 @@ use crate::{
     tags(
         (name = "assistant", description = "Questions and answers"),
         (name = "knowledge", description = "What the answers stand on"),
-        (name = "curation", description = "For those who look after the knowledge"),
+        (name = "curation", description = "The knowledge folder, for those who look after it"),
         (name = "records", description = "Customers, conversations, feedback, gaps, the audit trail"),
         (name = "channels", description = "Chat platforms"),
         (name = "health", description = "For those who run the server"),
@@ -122,6 +124,14 @@ pub(crate) async fn document() -> impl IntoResponse {
 )]
 #[allow(dead_code, reason = "only its description is used")]
 fn page() {}
+
+/// Stands for the route that [`crate::assets`] makes.
+#[utoipa::path(
+    get, path = "/admin", tag = "pages", summary = "The console of those who look after the knowledge",
+    responses((status = 200, description = "A page", body = String, content_type = "text/html"))
+)]
+#[allow(dead_code, reason = "only its description is used")]
+fn admin_page() {}
 
 /// Stands for the route that [`crate::assets`] makes.
 #[utoipa::path(

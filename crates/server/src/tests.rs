@@ -163,9 +163,14 @@ async fn the_longest_question_is_still_one() {
 #[tokio::test]
 async fn addresses_and_methods_that_are_not_there_are_errors_in_the_contracts_form() {
     let server = Server::new();
-    for path in
-        ["/nowhere", "/admin", "/widget.css", "/api/v1/nothing", "/api/v1/documents/", "/../Cargo.toml"]
-    {
+    for path in [
+        "/nowhere",
+        "/admin/nothing.js",
+        "/widget.css",
+        "/api/v1/nothing",
+        "/api/v1/documents/",
+        "/../Cargo.toml",
+    ] {
         assert_eq!(refusal(server.get(path, &[]).await).await, error(404, "not_found"), "{path}");
     }
     for path in [SEARCH, CHAT] {
@@ -673,6 +678,7 @@ async fn every_described_address_exists_and_every_reference_in_the_description_r
     let addresses: Vec<_> = paths.keys().map(String::as_str).collect();
     let expected = [
         "/",
+        "/admin",
         "/api/v1/audit",
         "/api/v1/channels",
         "/api/v1/channels/{account}/conversations",
@@ -699,6 +705,7 @@ async fn every_described_address_exists_and_every_reference_in_the_description_r
         "/api/v1/gaps/dismiss",
         "/api/v1/gaps/groups",
         "/api/v1/insights",
+        "/api/v1/knowledge/files",
         "/api/v1/search",
         "/api/v1/send-preview",
         "/api/v1/try",

@@ -5,6 +5,7 @@
 
 pub(crate) mod curation;
 pub(crate) mod explain;
+pub(crate) mod knowledge;
 pub(crate) mod records;
 
 use flightdeck_assistant::{

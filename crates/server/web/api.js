@@ -3,11 +3,11 @@
 
 const KEY_STORED_AS = "flightdeck.key";
 
-/** What went wrong: `network`, `broken`, `unauthorized`, `forbidden`, `rate`, `notFound`, `invalid` or `server`. */
+/** `status` and `code` are those of the reply, where there was one. What went wrong: `network`, `broken`, `unauthorized`, `forbidden`, `rate`, `notFound`, `invalid` or `server`. */
 export class ApiError extends Error {
-  constructor(kind, { message = "", requestId = null, retryAfter = null } = {}) {
+  constructor(kind, { message = "", requestId = null, retryAfter = null, status = null, code = null } = {}) {
     super(message);
-    Object.assign(this, { kind, requestId, retryAfter });
+    Object.assign(this, { kind, requestId, retryAfter, status, code });
   }
 }
 
@@ -21,6 +21,10 @@ function readKey() {
 
 export function saveKey(key) {
   try { sessionStorage.setItem(KEY_STORED_AS, key); } catch { /* Without storage every request asks again. */ }
+}
+
+export function forgetKey() {
+  try { sessionStorage.removeItem(KEY_STORED_AS); } catch { /* Then there was none. */ }
 }
 
 /**
@@ -113,6 +117,8 @@ async function failure(response) {
     message: body?.error?.message ?? `HTTP ${response.status}`,
     requestId: response.headers.get("x-request-id"),
     retryAfter,
+    status: response.status,
+    code: body?.error?.code ?? null,
   });
 }
 
@@ -146,3 +152,6 @@ async function* serverEvents(body) {
     reader.cancel().catch(() => {});
   }
 }
+
+// For the pages of the console, each of which knows its own addresses: a reply as JSON, and one as it came.
+export { get, post, readJson, send };
