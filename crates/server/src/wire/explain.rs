@@ -361,7 +361,7 @@ pub(crate) struct TryReply {
     pub kinds: Vec<Kind>,
     /// In the order in which the answer uses them.
     pub passages: Vec<TriedPassage>,
-    /// The reasons of the search, its passages in its own order; null where there was none.
+    /// The reasons of the search, null where there was none. Those of single passages stand with the passages.
     pub explain: Option<Explanation>,
     /// Time inside the engine.
     pub took_ms: f64,
