@@ -8,6 +8,7 @@ mod access;
 mod browser;
 mod channels;
 mod commands;
+mod curation;
 mod damage;
 mod generator;
 mod http;

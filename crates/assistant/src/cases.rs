@@ -33,10 +33,7 @@ struct Match<'a> {
 
 /// Orders the documents of the passages by fit, best first, and puts their passages in that order.
 pub(crate) fn rank(question: &Understanding, passages: &mut [Passage]) {
-    let scores: HashMap<DocumentId, f32> = matches(question, passages)
-        .into_iter()
-        .map(|found| (found.document.id.clone(), found.score))
-        .collect();
+    let scores = fits_of(question, passages);
     let score_of = |passage: &Passage| scores.get(&passage.document.id).copied().unwrap_or(0.0);
     passages.sort_by(|a, b| {
         score_of(b)
@@ -44,6 +41,12 @@ pub(crate) fn rank(question: &Understanding, passages: &mut [Passage]) {
             .then(b.score.total_cmp(&a.score))
             .then_with(|| a.chunk.id.cmp(&b.chunk.id))
     });
+}
+
+/// How well each case of the passages fits: the score of its best passage against the best of all, and what its profile
+/// has in common with the customer's.
+pub(crate) fn fits_of(question: &Understanding, passages: &[Passage]) -> HashMap<DocumentId, f32> {
+    matches(question, passages).into_iter().map(|found| (found.document.id.clone(), found.score)).collect()
 }
 
 fn matches<'a>(question: &Understanding, passages: &'a [Passage]) -> Vec<Match<'a>> {

@@ -12,6 +12,7 @@ use crate::draft::Draft;
 use crate::followups::follow_ups;
 use crate::generate::Material;
 use crate::intent::Names;
+use crate::plan::Ranking;
 use crate::question::{Understanding, understand};
 use crate::sentences::marks;
 use crate::support::{self, Signs};
@@ -152,6 +153,20 @@ fn heading(nth: usize, question: &str) -> String {
 
 /// Answers one question.
 fn answer(meaning: &Meaning, asking: &Asking<'_>) -> Result<Composed, RetrievalError> {
+    answer_by(meaning, asking, Ranking::default(), &mut |_, _| ())
+}
+
+/// As [`answer`], from passages that were ranked so; `seen` is shown the question as understood and the passages that
+/// the answer may use, where there was a search.
+///
+/// # Errors
+/// When the search fails.
+pub(crate) fn answer_by(
+    meaning: &Meaning,
+    asking: &Asking<'_>,
+    ranking: Ranking,
+    seen: &mut dyn FnMut(&Understanding, &[Passage]),
+) -> Result<Composed, RetrievalError> {
     let Asking { audience, day, index, names, .. } = *asking;
     let text = meaning.text.as_str();
     let corrected = index.corrected(text);
@@ -164,11 +179,11 @@ fn answer(meaning: &Meaning, asking: &Asking<'_>) -> Result<Composed, RetrievalE
     if says_nothing || (intent::is_small_talk(text) && question.models.is_empty()) {
         return Ok(refuse(&question, RefusalReason::OutOfScope, &[], asking, Signs::default()).into());
     }
-    let mut passages = plan::retrieve(&question, index, audience, day)?;
+    let mut passages = plan::retrieve(&question, index, (audience, day), ranking)?;
     if told.is_none() {
         question.intent = intent::by_evidence(passages.iter().map(|passage| passage.document.kind));
         if question.intent != Intent::Other {
-            passages = plan::retrieve(&question, index, audience, day)?;
+            passages = plan::retrieve(&question, index, (audience, day), ranking)?;
         }
     }
     passages.retain(|passage| {
@@ -178,6 +193,7 @@ fn answer(meaning: &Meaning, asking: &Asking<'_>) -> Result<Composed, RetrievalE
     if question.intent == Intent::FindCases {
         cases::rank(&question, &mut passages);
     }
+    seen(&question, &passages);
     let known = (question.intent == Intent::CustomerBrief).then(|| brief::known(&question, asking));
     let known = known.filter(|known| !known.is_empty());
     let signs = support::signs(&question, &passages, audience, index);

@@ -15,6 +15,7 @@ mod engine;
 mod facts;
 mod followups;
 mod generate;
+mod grouping;
 mod intent;
 mod kept;
 mod objection;
@@ -28,6 +29,7 @@ mod sentences;
 mod support;
 mod templates;
 mod tone;
+mod trial;
 mod units;
 mod verify;
 mod videos;
@@ -44,13 +46,16 @@ pub use flightdeck_models::Listener;
 use flightdeck_records::{Asked, ConversationQuery, CustomerProfile, Records, RecordsError, Role, Session};
 use flightdeck_retrieval::{Index, RetrievalError, Store};
 pub use generate::{Fallback, Generation, Writer};
+pub use grouping::{Group, group};
 use intent::Names;
 use jiff::civil::Date;
 pub use kept::{KeptAnswer, KeptCitation, KeptDocument};
+pub use plan::Ranking;
 use prompts::audience_name;
 pub use prompts::{PromptError, Prompts};
-pub use support::Signs;
+pub use support::{Signs, SupportPart};
 pub use tone::{NothingToSend, Tone, Toned};
+pub use trial::{Factor, Searched, Trial, Weighed};
 
 /// A message to the assistant.
 #[derive(Clone, Debug)]
@@ -372,6 +377,33 @@ impl Assistant {
         let conversations = records.conversations(&query)?.unwrap_or_default();
         background.asked.extend(conversations.into_iter().map(|conversation| conversation.title));
         Ok(background)
+    }
+
+    /// As [`Assistant::preview`], from passages ranked as `ranking` says, with the reasons for all of it. `top_k` passages
+    /// are explained at most. CPU-bound, about three times as long.
+    ///
+    /// # Errors
+    /// As [`AssistantError`].
+    pub fn try_out(
+        &self,
+        request: &Request,
+        ranking: Ranking,
+        top_k: usize,
+    ) -> Result<Trial, AssistantError> {
+        let index = self.store.current().ok_or(AssistantError::NoIndex)?;
+        let customer = self.customer(request)?;
+        let names = self.names(&index);
+        let background = Background::default();
+        let asking = Asking {
+            customer: &customer,
+            audience: request.audience,
+            day: request.day,
+            index: &index,
+            names: &names,
+            background: &background,
+            wanted: None,
+        };
+        Ok(trial::run(&request.message, &asking, ranking, top_k)?)
     }
 
     /// The names in this generation, read once. They are of all documents, also of those that the audience may not

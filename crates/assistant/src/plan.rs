@@ -1,12 +1,13 @@
 //! Retrieval fitted to the intent: which kinds may answer, which are favoured, and what is searched for.
 
 use flightdeck_corpus::{Audience, Kind};
-use flightdeck_retrieval::{Filters, Index, Mode, Passage, Query, RetrievalError, is_han};
+use flightdeck_retrieval::{Filters, Index, Mode, Passage, Query, RetrievalError, Settings, is_han};
 use jiff::civil::Date;
 
 use crate::answer::Intent;
 use crate::question::{Language, Understanding};
 use crate::support::{is_about, speaks_of};
+use crate::trial::Factor;
 
 /// How many passages are looked at before the intent has its say.
 const LOOKED_AT: usize = 40;
@@ -77,6 +78,15 @@ fn plan(intent: Intent) -> Plan {
     }
 }
 
+/// How passages are searched for; the default is what answers are made from.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ranking {
+    /// Which sides answer.
+    pub mode: Mode,
+    /// Weights other than the index's own.
+    pub settings: Option<Settings>,
+}
+
 /// The passages that an answer may use, best first, scores after the intent's say.
 ///
 /// # Errors
@@ -84,30 +94,47 @@ fn plan(intent: Intent) -> Plan {
 pub(crate) fn retrieve(
     question: &Understanding,
     index: &Index,
-    audience: Audience,
-    day: Date,
+    (audience, day): (Audience, Date),
+    ranking: Ranking,
 ) -> Result<Vec<Passage>, RetrievalError> {
-    let plan = plan(question.intent);
-    let query = Query {
-        text: search_text(question, index),
-        audience,
-        day,
-        filters: Filters { kind: plan.only.to_vec(), ..Filters::default() },
-        mode: Mode::Hybrid,
-        top_k: LOOKED_AT,
-    };
-    let mut passages = index.search(&query)?;
+    let query = query(question, (audience, day), (index, ranking.mode));
+    let mut passages = index.search_with(&query, ranking.settings.unwrap_or(index.settings()))?;
     for passage in &mut passages {
-        let kind = passage.document.kind;
-        let favour =
-            plan.favour.iter().find(|(favoured, _)| *favoured == kind).map_or(1.0, |(_, factor)| *factor);
-        passage.score *= favour * model_factor(question, passage) * language_factor(question, passage);
+        let [kind, model, language] = factors(question, passage).map(|(_, factor)| factor);
+        passage.score *= kind * model * language;
     }
     passages.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.chunk.id.cmp(&b.chunk.id)));
     for (i, passage) in passages.iter_mut().enumerate() {
         passage.rank = i + 1;
     }
     Ok(passages)
+}
+
+/// What is searched for, for a question as it was understood.
+pub(crate) fn query(
+    question: &Understanding,
+    (audience, day): (Audience, Date),
+    (index, mode): (&Index, Mode),
+) -> Query {
+    Query {
+        text: search_text(question, index),
+        audience,
+        day,
+        filters: Filters { kind: plan(question.intent).only.to_vec(), ..Filters::default() },
+        mode,
+        top_k: LOOKED_AT,
+    }
+}
+
+/// What a passage's score is multiplied with after the search, and why.
+pub(crate) fn factors(question: &Understanding, passage: &Passage) -> [(Factor, f32); 3] {
+    let kind = passage.document.kind;
+    let favour = plan(question.intent).favour.iter().find(|(favoured, _)| *favoured == kind);
+    [
+        (Factor::Kind, favour.map_or(1.0, |(_, factor)| *factor)),
+        (Factor::Model, model_factor(question, passage)),
+        (Factor::Language, language_factor(question, passage)),
+    ]
 }
 
 /// Of several models named a passage should speak of all: what compares them stands before what is about one.

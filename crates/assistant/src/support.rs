@@ -138,24 +138,45 @@ fn asks_for_internal(text: &str) -> bool {
     WORDS.iter().any(|word| folded.contains(word))
 }
 
+/// A sign's part in the support score.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SupportPart {
+    /// The sign's name in [`Signs`].
+    pub name: &'static str,
+    /// The sign; 1 for one that is there.
+    pub value: f32,
+    /// What it adds to the logit of the support, whose bias is [`Signs::BIAS`].
+    pub adds: f32,
+}
+
 impl Signs {
+    /// What the logit of the support begins with: below 0, for support has to be shown.
+    pub const BIAS: f32 = BIAS;
+
+    /// What each sign adds to the logit of the support.
+    pub fn parts(&self) -> [SupportPart; 10] {
+        let flag = |set: bool| f32::from(u8::from(set));
+        let part = |name, value, weight| SupportPart { name, value, adds: weight * value };
+        [
+            part("nearest", self.nearest, NEAREST),
+            part("margin", self.margin, MARGIN),
+            part("coverage", self.coverage, COVERAGE),
+            part("elsewhere", self.elsewhere, ELSEWHERE),
+            part("nowhere", self.nowhere, NOWHERE),
+            part("length", self.length, LENGTH),
+            part("english", flag(self.english), ENGLISH),
+            part("bare", flag(self.bare), BARE),
+            part("finding", flag(self.finding), FINDING),
+            part("fishing", flag(self.fishing), FISHING),
+        ]
+    }
+
     /// The support score, 0 to 1.
     pub fn support(&self) -> f32 {
         if self.foreign_model {
             return 0.0;
         }
-        let flag = |set: bool| f32::from(u8::from(set));
-        let logit = BIAS
-            + NEAREST * self.nearest
-            + MARGIN * self.margin
-            + COVERAGE * self.coverage
-            + ELSEWHERE * self.elsewhere
-            + NOWHERE * self.nowhere
-            + LENGTH * self.length
-            + ENGLISH * flag(self.english)
-            + BARE * flag(self.bare)
-            + FINDING * flag(self.finding)
-            + FISHING * flag(self.fishing);
+        let logit = self.parts().iter().fold(BIAS, |logit, part| logit + part.adds);
         1.0 / (1.0 + (-logit).exp())
     }
 }

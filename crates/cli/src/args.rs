@@ -127,6 +127,9 @@ pub struct SearchArgs {
     /// Which sides of the index answer
     #[arg(long, value_name = "MODE", value_enum, default_value_t = ModeArg::Hybrid)]
     pub mode: ModeArg,
+    /// Say why each passage stands where it stands, and what was left out
+    #[arg(long)]
+    pub explain: bool,
     #[command(flatten)]
     #[allow(missing_docs, reason = "described there")]
     pub output: JsonArgs,

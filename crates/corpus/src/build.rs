@@ -387,6 +387,11 @@ fn hashed_id(question: &str, row: &Row, seen: &mut HashSet<String>) -> Option<St
     seen.insert(long.clone()).then_some(long)
 }
 
+/// The id of a row with this question that has no id of its own.
+pub(crate) fn row_id(question: &str) -> String {
+    hash(question)
+}
+
 fn hash(text: &str) -> String {
     let folded: String = text.nfkc().filter(|c| !c.is_whitespace()).flat_map(char::to_lowercase).collect();
     let digest = Sha256::digest(folded.as_bytes());

@@ -24,8 +24,8 @@ pub struct AuditEntry {
     /// Name of the key that it was done with; `None` for this machine's command line.
     pub actor: Option<String>,
     /// `key.create`, `key.revoke`, `customers.import`, `customer.create`, `customer.change`, `customer.export`,
-    /// `customer.erase`, `interaction.add`, `feedback.give`, `rep.sign_in`, `phrase.share`, `phrase.decline`,
-    /// `phrase.delete`.
+    /// `customer.erase`, `interaction.add`, `feedback.give`, `feedback.settle`, `gap.settle`, `row.write`, `rep.sign_in`,
+    /// `phrase.share`, `phrase.decline`, `phrase.delete`.
     pub action: String,
     /// What it was done to: the id of a key, a customer or a message, a file's name.
     pub subject: String,

@@ -46,6 +46,36 @@ pub struct Feedback {
     pub updated_at: jiff::Timestamp,
 }
 
+/// What curators have made of an opinion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FeedbackState {
+    /// Nobody has looked at it.
+    Open,
+    /// A row of the knowledge came of it.
+    Approved,
+    /// Nothing is to come of it.
+    Dismissed,
+}
+
+impl FeedbackState {
+    /// All states.
+    pub const ALL: [Self; 3] = [Self::Open, Self::Approved, Self::Dismissed];
+
+    /// As JSON and the database spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Approved => "approved",
+            Self::Dismissed => "dismissed",
+        }
+    }
+
+    fn from_name(name: &str) -> Self {
+        Self::ALL.into_iter().find(|state| state.name() == name).unwrap_or(Self::Open)
+    }
+}
+
 /// An opinion with the answer that it is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct JudgedAnswer {
@@ -57,6 +87,14 @@ pub struct JudgedAnswer {
     pub answer: String,
     /// The conversation.
     pub session_id: String,
+    /// Who saw the answer: `internal` or `customer`.
+    pub audience: String,
+    /// What curators have made of it.
+    pub state: FeedbackState,
+    /// Who of them, and the row that came of it.
+    pub settled_by: Option<String>,
+    /// The document that came of it.
+    pub document_id: Option<String>,
 }
 
 /// Which opinions are wanted.
@@ -66,6 +104,8 @@ pub struct FeedbackQuery<'q> {
     pub rating: Option<Rating>,
     /// Only those that say what the answer should have been.
     pub corrected: bool,
+    /// Only those of which curators have made this.
+    pub state: Option<FeedbackState>,
     /// Begin behind this opinion.
     pub after: Option<&'q str>,
     /// At most so many.
@@ -100,7 +140,8 @@ impl Records {
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
                  ON CONFLICT (message_id, actor_id) DO UPDATE SET
                    actor = excluded.actor, rating = excluded.rating, reason = excluded.reason,
-                   correction = excluded.correction, updated_at = excluded.updated_at",
+                   correction = excluded.correction, updated_at = excluded.updated_at,
+                   state = 'open', curated_id = NULL, settled_by = NULL, settled_at = NULL",
                 params![
                     Uuid::now_v7().to_string(),
                     message_id,
@@ -156,24 +197,48 @@ impl Records {
                                  OR (judged.answers IS NULL AND questions.role = 'user'
                                      AND questions.session_id = judged.session_id
                                      AND questions.position = judged.position - 1)), ''),
-                    judged.text, judged.session_id
+                    judged.text, judged.session_id,
+                    (SELECT audience FROM sessions WHERE id = judged.session_id),
+                    feedback.state, settled_by,
+                    (SELECT document_id FROM curated WHERE id = curated_id)
              FROM feedback JOIN messages AS judged ON judged.id = message_id
              WHERE (updated_at, feedback.id) < (?1, ?2)
                AND (?3 IS NULL OR rating = ?3) AND (NOT ?4 OR correction IS NOT NULL)
+               AND (?6 IS NULL OR feedback.state = ?6)
              ORDER BY updated_at DESC, feedback.id DESC LIMIT ?5",
         )?;
         let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
-        let wanted = params![begin.0, begin.1, query.rating.map(Rating::name), query.corrected, limit];
+        let (rating, state) = (query.rating.map(Rating::name), query.state.map(FeedbackState::name));
+        let wanted = params![begin.0, begin.1, rating, query.corrected, limit, state];
         let rows = statement.query_map(wanted, |row| {
             Ok(JudgedAnswer {
                 feedback: feedback(row)?,
                 question: row.get(7)?,
                 answer: row.get(8)?,
                 session_id: row.get(9)?,
+                audience: row.get(10)?,
+                state: FeedbackState::from_name(&row.get::<_, String>(11)?),
+                settled_by: row.get(12)?,
+                document_id: row.get(13)?,
             })
         })?;
         Ok(Some(rows.collect::<Result<_, _>>()?))
     }
+}
+
+/// Says what became of an opinion; `false` where there is none of this id.
+pub(crate) fn settle(
+    transaction: &Connection,
+    id: &str,
+    state: FeedbackState,
+    curated_id: Option<&str>,
+    actor: Option<&Actor>,
+) -> Result<bool, RecordsError> {
+    let n_changed = transaction.execute(
+        "UPDATE feedback SET state = ?2, curated_id = ?3, settled_by = ?4, settled_at = ?5 WHERE id = ?1",
+        params![id, state.name(), curated_id, actor.map(|actor| &actor.name), now_ms()],
+    )?;
+    Ok(n_changed > 0)
 }
 
 fn by_actor(

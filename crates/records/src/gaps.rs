@@ -1,7 +1,8 @@
 //! Questions that the knowledge could not answer: what marketing should write next.
 //!
 //! The same question in other spacing, case, width or punctuation counts up one row, so the list is ordered by how
-//! often something is asked for and not by who types most.
+//! often something is asked for and not by who types most. A gap is open until a row that was written for it answers
+//! it when it is asked again, or until somebody says that it needs no answer; asked again in vain it opens again.
 
 use rusqlite::params;
 use serde::Serialize;
@@ -44,13 +45,24 @@ impl Records {
         session_id: Option<&str>,
     ) -> Result<(), RecordsError> {
         self.write(|transaction| {
-            transaction.execute(
+            let now = now_ms();
+            let id: i64 = transaction.query_row(
                 "INSERT INTO gaps (normalised, audience, question, intent, reason, count, first_at, last_at, last_session)
                  VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6, ?6, ?7)
                  ON CONFLICT (normalised, audience) DO UPDATE SET
                    count = count + 1, intent = excluded.intent, reason = excluded.reason,
-                   last_at = excluded.last_at, last_session = excluded.last_session",
-                params![normalised(question), audience, question.trim(), intent, reason, now_ms(), session_id],
+                   last_at = excluded.last_at, last_session = excluded.last_session,
+                   state = CASE state WHEN 'closed' THEN 'open' ELSE state END,
+                   why = CASE state WHEN 'closed' THEN 'asked_again' ELSE why END
+                 RETURNING id",
+                params![normalised(question), audience, question.trim(), intent, reason, now, session_id],
+                |row| row.get(0),
+            )?;
+            transaction.execute(
+                "INSERT INTO gap_askers (gap_id, asker, count, last_at)
+                 VALUES (?1, coalesce((SELECT owner FROM sessions WHERE id = ?2), ''), 1, ?3)
+                 ON CONFLICT (gap_id, asker) DO UPDATE SET count = count + 1, last_at = excluded.last_at",
+                params![id, session_id, now],
             )?;
             Ok(())
         })
@@ -64,7 +76,8 @@ impl Records {
         let connection = self.reading();
         let mut statement = connection.prepare_cached(
             "SELECT question, audience, intent, reason, count, first_at, last_at, last_session
-             FROM gaps ORDER BY count DESC, last_at DESC, id DESC LIMIT ?1",
+             FROM gaps WHERE state IN ('open', 'waiting')
+             ORDER BY count DESC, last_at DESC, id DESC LIMIT ?1",
         )?;
         let rows = statement.query_map([i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
             Ok(Gap {

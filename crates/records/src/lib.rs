@@ -12,10 +12,12 @@ mod audit;
 mod backup;
 mod channels;
 mod conversations;
+mod curated;
 mod customers;
 mod feedback;
 mod gaps;
 mod import;
+mod insights;
 mod interactions;
 mod keys;
 mod personal;
@@ -32,10 +34,12 @@ pub use channels::{
     ChannelSettlement, NewChannelMessage, NewDelivery, NewDraft,
 };
 pub use conversations::{ASKED_ELSEWHERE, Asked, Conversation, ConversationQuery, Message, Role, Session};
+pub use curated::{Asker, Curated, GapState, NewCurated, OpenGap, Verdict};
 pub use customers::{Change, Customer, CustomerChange, CustomerProfile, ImportReport};
-pub use feedback::{Feedback, FeedbackQuery, JudgedAnswer, Rating};
+pub use feedback::{Feedback, FeedbackQuery, FeedbackState, JudgedAnswer, Rating};
 pub use gaps::Gap;
 pub use import::{ImportError, SheetOfCustomers, id_from_name, parse_customer_sheets, parse_customers};
+pub use insights::{Span, Totals, UsedDocument};
 pub use interactions::{Interaction, InteractionKind, NewInteraction};
 pub use keys::{Key, KeyLimits, KeyRole, NewKey, UnknownRole, origin};
 pub use personal::{Erased, PersonalData};
@@ -159,6 +163,9 @@ pub enum RecordsError {
     /// A customer was to be added under an id that another one has.
     #[error("there is a customer {0} already")]
     CustomerExists(String),
+    /// There is no gap, opinion or row of this id.
+    #[error("there is nothing to settle under {0}")]
+    UnknownTask(String),
     /// Feedback was given on what is no answer.
     #[error("no such answer: {0}")]
     UnknownMessage(String),

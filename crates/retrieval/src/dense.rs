@@ -150,6 +150,11 @@ impl Dense {
         }
     }
 
+    /// Cosine of the question and the chunk's best window; `None` where the chunk has none.
+    pub fn best_window(&self, question: &[f32], chunk: u32) -> Option<f32> {
+        self.vectors.windows.best(question, self.vectors.row_of_chunk[chunk as usize] as usize)
+    }
+
     /// Cosine of the question and a chunk as a whole.
     pub fn cosine(&self, question: &[f32], chunk: u32) -> f32 {
         dot(question, self.vectors.row(self.vectors.row_of_chunk[chunk as usize] as usize))

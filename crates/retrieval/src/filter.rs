@@ -49,12 +49,13 @@ pub(crate) fn may_see(document: &Document, audience: Audience, day: Date) -> boo
 /// Whether the document passes every filter list.
 pub(crate) fn passes(document: &Document, filters: &Filters) -> bool {
     (filters.kind.is_empty() || filters.kind.contains(&document.kind))
-        && any_matches(&filters.industry, &document.profile.industry)
-        && any_matches(&filters.product, &document.profile.product)
-        && any_matches(&filters.tag, &document.tags)
+        && passes_list(&filters.industry, &document.profile.industry)
+        && passes_list(&filters.product, &document.profile.product)
+        && passes_list(&filters.tag, &document.tags)
 }
 
-fn any_matches(wanted: &[String], values: &[String]) -> bool {
+/// Whether one of the values is wanted; with nothing wanted every value is.
+pub(crate) fn passes_list(wanted: &[String], values: &[String]) -> bool {
     if wanted.is_empty() {
         return true;
     }

@@ -44,9 +44,86 @@ impl Default for FusionSettings {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Fused {
     pub chunk: u32,
+    /// The sum of the two shares, until something after the fusion changes it.
     pub score: f32,
     pub lexical: Option<f32>,
     pub vector: Option<f32>,
+    /// What the lexical side adds to the score.
+    pub lexical_share: f32,
+    /// What the dense side adds to the score.
+    pub dense_share: f32,
+}
+
+/// How much each side of one search has to say, and by what its scores are divided.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Balance {
+    /// What is joined. By ranks there are no weights, and what follows is as it would have been.
+    pub by: FusionBy,
+    /// What a dense score of 1 adds.
+    pub dense_weight: f32,
+    /// What a lexical score of 1 adds.
+    pub lexical_weight: f32,
+    /// Share of the question's words, by rarity, that the best lexical hit has, 0 and up.
+    pub coverage: f32,
+    /// What of its weight the lexical side keeps for that, 0 to 1.
+    pub trust: f32,
+    /// The best lexical score: it becomes 1.
+    pub best_lexical: Option<f32>,
+    /// The largest similarity: it becomes 1.
+    pub best_dense: Option<f32>,
+    /// The least similarity of the list: it becomes 0.
+    pub least_dense: Option<f32>,
+}
+
+impl Balance {
+    /// For two lists of which either may be empty.
+    pub(crate) fn of(
+        lexical: &[(u32, f32)],
+        coverage: f32,
+        dense: &[(u32, f32)],
+        settings: FusionSettings,
+    ) -> Self {
+        let scores =
+            |side: &[(u32, f32)], join: fn(f32, f32) -> f32| side.iter().map(|hit| hit.1).reduce(join);
+        let weight = match (lexical.is_empty(), dense.is_empty()) {
+            (true, _) => 1.0,
+            (_, true) => 0.0,
+            _ => settings.dense_weight,
+        };
+        let trust = match settings.trusted_coverage {
+            trusted if trusted > 0.0 && !dense.is_empty() => (coverage / trusted).min(1.0),
+            _ => 1.0,
+        };
+        Self {
+            by: settings.by,
+            dense_weight: weight,
+            lexical_weight: (1.0 - weight) * trust,
+            coverage,
+            trust,
+            best_lexical: scores(lexical, f32::max),
+            best_dense: scores(dense, f32::max),
+            least_dense: scores(dense, f32::min),
+        }
+    }
+
+    /// A lexical score from 0 to 1.
+    pub(crate) fn lexical_part(&self, score: Option<f32>) -> f32 {
+        match (score, self.best_lexical) {
+            (Some(score), Some(best)) if best > 0.0 => score / best,
+            _ => 0.0,
+        }
+    }
+
+    /// A similarity from 0 to 1.
+    pub(crate) fn dense_part(&self, similarity: Option<f32>) -> f32 {
+        match (similarity, self.best_dense, self.least_dense) {
+            (Some(similarity), Some(best), Some(least)) if best - least > f32::EPSILON => {
+                ((similarity - least) / (best - least)).clamp(0.0, 1.0)
+            }
+            (Some(_), Some(_), _) => 1.0,
+            _ => 0.0,
+        }
+    }
 }
 
 /// Joins the two lists; the result does not depend on their order. `similarity` gives the cosine of a chunk that
@@ -69,37 +146,14 @@ pub(crate) fn fuse(
     for &(chunk, score) in dense {
         by_chunk.entry(chunk).or_default().1 = Some(score);
     }
-    let best_lexical = lexical.iter().map(|hit| hit.1).fold(0.0, f32::max);
-    let best_dense = dense.iter().map(|hit| hit.1).fold(f32::NEG_INFINITY, f32::max);
-    let least_dense = dense.iter().map(|hit| hit.1).fold(f32::INFINITY, f32::min);
-    let spread = best_dense - least_dense;
-    let weight = match (lexical.is_empty(), dense.is_empty()) {
-        (true, _) => 1.0,
-        (_, true) => 0.0,
-        _ => settings.dense_weight,
-    };
-    let trust = match settings.trusted_coverage {
-        trusted if trusted > 0.0 && !dense.is_empty() => (coverage / trusted).min(1.0),
-        _ => 1.0,
-    };
+    let balance = Balance::of(lexical, coverage, dense, settings);
     let mut fused: Vec<Fused> = by_chunk
         .into_iter()
         .map(|(chunk, (lexical, vector))| {
             let vector = vector.or_else(|| similarity(chunk));
-            let lexical_part =
-                lexical.map_or(0.0, |s| if best_lexical > 0.0 { s / best_lexical } else { 0.0 });
-            let dense_part = match vector {
-                Some(_) if dense.is_empty() => 0.0,
-                Some(s) if spread > f32::EPSILON => ((s - least_dense) / spread).clamp(0.0, 1.0),
-                Some(_) => 1.0,
-                None => 0.0,
-            };
-            Fused {
-                chunk,
-                score: weight * dense_part + (1.0 - weight) * trust * lexical_part,
-                lexical,
-                vector,
-            }
+            let dense_share = balance.dense_weight * balance.dense_part(vector);
+            let lexical_share = balance.lexical_weight * balance.lexical_part(lexical);
+            Fused { chunk, score: dense_share + lexical_share, lexical, vector, lexical_share, dense_share }
         })
         .collect();
     best_first(&mut fused);
@@ -114,18 +168,32 @@ fn fuse_ranks(lexical: &[(u32, f32)], dense: &[(u32, f32)]) -> Vec<Fused> {
         let mut side = side.to_vec();
         side.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         for (rank, (chunk, score)) in side.into_iter().enumerate() {
-            let hit =
-                by_chunk.entry(chunk).or_insert(Fused { chunk, score: 0.0, lexical: None, vector: None });
-            hit.score += 1.0 / (DAMPING + 1.0 + rank as f32);
-            *if is_lexical { &mut hit.lexical } else { &mut hit.vector } = Some(score);
+            let hit = by_chunk.entry(chunk).or_insert(Fused {
+                chunk,
+                score: 0.0,
+                lexical: None,
+                vector: None,
+                lexical_share: 0.0,
+                dense_share: 0.0,
+            });
+            let share = 1.0 / (DAMPING + 1.0 + rank as f32);
+            if is_lexical {
+                (hit.lexical, hit.lexical_share) = (Some(score), share);
+            } else {
+                (hit.vector, hit.dense_share) = (Some(score), share);
+            }
         }
     }
     let mut fused: Vec<Fused> = by_chunk.into_values().collect();
+    for hit in &mut fused {
+        hit.score = hit.dense_share + hit.lexical_share;
+    }
     best_first(&mut fused);
     fused
 }
 
-fn best_first(fused: &mut [Fused]) {
+/// Equal scores in order of chunks.
+pub(crate) fn best_first(fused: &mut [Fused]) {
     fused.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.chunk.cmp(&b.chunk)));
 }
 

@@ -11,12 +11,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::analysis::{Analyzer, is_stop_word};
 use crate::dense::Dense;
+use crate::explain::{
+    Because, ChangeReason, Explained, LeftOut, MAX_LEFT_OUT, Reasons, ScoreChange, WordHit, hidden_because,
+};
 use crate::filter::{Allowed, may_see, passes};
-use crate::fusion::{Fused, fuse};
+use crate::fusion::{Balance, Fused, fuse};
 use crate::highlight::Marker;
 use crate::lexical::{Lexical, QueryTerms};
 use crate::query::{Mode, Passage, Query, Scores};
 use crate::spelling::Spelling;
+use crate::spread::spread;
 use crate::text::{fold_text, simplified};
 use crate::zones::inverse_document_frequency;
 use crate::{RetrievalError, Settings};
@@ -124,16 +128,153 @@ impl Index {
     /// As [`Index::search`].
     pub fn search_with(&self, query: &Query, settings: Settings) -> Result<Vec<Passage>, RetrievalError> {
         let question = self.question(query)?;
-        let allowed = self.allowed(query);
-        let fused = self.rank(query, &question, &allowed, settings)?;
+        let fused = self.rank(query, &question, &self.allowed(query), settings)?.fused;
+        Ok(self.passages(&fused, query, question))
+    }
+
+    /// As [`Index::search`], for a list that a person reads: one document does not fill it.
+    ///
+    /// # Errors
+    /// As [`Index::search`].
+    pub fn search_spread(&self, query: &Query) -> Result<Vec<Passage>, RetrievalError> {
+        let question = self.question(query)?;
+        let mut fused = self.rank(query, &question, &self.allowed(query), self.settings)?.fused;
+        spread(&mut fused, |chunk| self.document_of_chunk[chunk as usize]);
+        Ok(self.passages(&fused, query, question))
+    }
+
+    /// As [`Index::search_with`], and why: the same passages in the same order, with the reasons for each and the
+    /// documents that were left out. Takes about twice as long.
+    ///
+    /// # Errors
+    /// As [`Index::search`].
+    pub fn explain_with(&self, query: &Query, settings: Settings) -> Result<Explained, RetrievalError> {
+        self.explain_list(query, settings, false)
+    }
+
+    /// As [`Index::search_spread`], and why.
+    ///
+    /// # Errors
+    /// As [`Index::search`].
+    pub fn explain_spread(&self, query: &Query) -> Result<Explained, RetrievalError> {
+        self.explain_list(query, self.settings, true)
+    }
+
+    fn explain_list(
+        &self,
+        query: &Query,
+        settings: Settings,
+        is_spread: bool,
+    ) -> Result<Explained, RetrievalError> {
+        let question = self.question(query)?;
+        let Ranked { balance, fused: plain } = self.rank(query, &question, &self.allowed(query), settings)?;
+        let mut fused = plain.clone();
+        if is_spread {
+            spread(&mut fused, |chunk| self.document_of_chunk[chunk as usize]);
+        }
+        let before: HashMap<u32, f32> = plain.iter().map(|hit| (hit.chunk, hit.score)).collect();
+        let shown = &fused[..fused.len().min(query.top_k)];
+        let mut chunks: Vec<u32> = shown.iter().map(|hit| hit.chunk).collect();
+        chunks.sort_unstable();
+        let looked_up = match query.mode {
+            Mode::Vector => None,
+            Mode::Hybrid | Mode::Lexical => Some(
+                self.lexical
+                    .explain(&question.terms, &chunks, settings.lexical)
+                    .map_err(RetrievalError::FullText)?,
+            ),
+        };
+        let (words, mut hits) = looked_up.unwrap_or_else(|| (Vec::new(), vec![Vec::new(); chunks.len()]));
+        let reasons = shown.iter().map(|hit| {
+            let place = chunks.binary_search(&hit.chunk).expect("it was put in above");
+            // A passage that only the dense side found has words too, but they did not count.
+            let words = hit.lexical.map(|_| std::mem::take(&mut hits[place])).unwrap_or_default();
+            let before = before[&hit.chunk];
+            self.reasons((hit, before), words, question.embedding.as_deref(), query, settings)
+        });
+        let reasons = reasons.collect();
+        let mut left_out = self.left_out(query, &question, settings)?;
+        for (i, hit) in plain.iter().enumerate().take(query.top_k) {
+            if chunks.binary_search(&hit.chunk).is_err() {
+                let document = self.documents[self.document_of_chunk[hit.chunk as usize] as usize].clone();
+                let because = vec![Because::Repetition];
+                left_out.push(LeftOut { document, would_rank: i + 1, would_score: hit.score, because });
+            }
+        }
+        left_out.sort_by_key(|left| left.would_rank);
+        let read_as = question.read_as.clone();
+        let passages = self.passages(&fused, query, question);
+        Ok(Explained { passages, reasons, read_as, words, balance, left_out })
+    }
+
+    /// The settings that this index ranks by where nothing else is said.
+    pub fn settings(&self) -> Settings {
+        self.settings
+    }
+
+    fn passages(&self, fused: &[Fused], query: &Query, question: QuestionParts) -> Vec<Passage> {
         let marker = Arc::new(Marker { analyzer: self.analyzer.clone(), terms: question.terms });
         let embedding = question.embedding.as_deref();
-        Ok(fused
-            .into_iter()
-            .take(query.top_k)
-            .enumerate()
-            .map(|(i, hit)| self.passage(i + 1, &hit, query, embedding, &marker))
-            .collect())
+        let shown = fused.iter().take(query.top_k).enumerate();
+        shown.map(|(i, hit)| self.passage(i + 1, hit, query, embedding, &marker)).collect()
+    }
+
+    fn reasons(
+        &self,
+        (hit, before_spreading): (&Fused, f32),
+        words: Vec<WordHit>,
+        embedding: Option<&[f32]>,
+        query: &Query,
+        settings: Settings,
+    ) -> Reasons {
+        let document = &self.documents[self.document_of_chunk[hit.chunk as usize] as usize];
+        let fused_score = hit.dense_share + hit.lexical_share;
+        let successor = self.superseded_by(&document.id, query.audience, query.day);
+        let replaced = successor.map(|successor| ScoreChange {
+            because: ChangeReason::ReplacedBy(successor.clone()),
+            before: fused_score,
+            after: before_spreading,
+        });
+        let is_lowered = hit.score.to_bits() != before_spreading.to_bits();
+        let repeated = is_lowered.then_some(ScoreChange {
+            because: ChangeReason::Repetition,
+            before: before_spreading,
+            after: hit.score,
+        });
+        Reasons {
+            words,
+            whole: embedding.map(|embedding| self.dense.cosine(embedding, hit.chunk)),
+            best_window: embedding.and_then(|embedding| self.dense.best_window(embedding, hit.chunk)),
+            window_share: settings.vectors.window_share,
+            lexical_share: hit.lexical_share,
+            dense_share: hit.dense_share,
+            changes: replaced.into_iter().chain(repeated).collect(),
+        }
+    }
+
+    /// Documents that would stand among the first passages if everybody might see everything and nothing was
+    /// narrowed.
+    fn left_out(
+        &self,
+        query: &Query,
+        question: &QuestionParts,
+        settings: Settings,
+    ) -> Result<Vec<LeftOut>, RetrievalError> {
+        let everything = Allowed::new(self.chunks.len(), |_| true);
+        let ranked = self.rank(query, question, &everything, settings)?.fused;
+        let mut left_out: Vec<LeftOut> = Vec::new();
+        for (i, hit) in ranked.iter().take(query.top_k).enumerate() {
+            let document = &self.documents[self.document_of_chunk[hit.chunk as usize] as usize];
+            if left_out.len() == MAX_LEFT_OUT || left_out.iter().any(|left| left.document.id == document.id) {
+                continue;
+            }
+            let because = hidden_because(document, query);
+            if !because.is_empty() {
+                let document = document.clone();
+                left_out.push(LeftOut { document, would_rank: i + 1, would_score: hit.score, because });
+            }
+        }
+        Ok(left_out)
     }
 
     /// The document of this id, if this audience may see it on this day.
@@ -177,6 +318,15 @@ impl Index {
     /// The words of a text as this index cuts them, stop words left out, in order.
     pub fn words(&self, text: &str) -> Vec<String> {
         self.analyzer.plain_words(text)
+    }
+
+    /// The unit vector by which a question is compared with others of its kind.
+    ///
+    /// # Errors
+    /// When the model fails.
+    pub fn question_vector(&self, question: &str) -> Result<Vec<f32>, RetrievalError> {
+        let corrected = self.corrected(question);
+        Ok(self.embedder.embed_query(&simplified(corrected.as_deref().unwrap_or(question)))?)
     }
 
     /// The question with words typed by sound put right (`保秀` to `保修`), folded; `None` where nothing was wrong.
@@ -253,7 +403,7 @@ impl Index {
             Mode::Lexical => None,
             Mode::Hybrid | Mode::Vector => Some(self.embedder.embed_query(&simplified(text))?),
         };
-        Ok(QuestionParts { terms, embedding })
+        Ok(QuestionParts { terms, embedding, read_as: corrected })
     }
 
     fn allowed(&self, query: &Query) -> Allowed {
@@ -271,7 +421,7 @@ impl Index {
         question: &QuestionParts,
         allowed: &Allowed,
         settings: Settings,
-    ) -> Result<Vec<Fused>, RetrievalError> {
+    ) -> Result<Ranked, RetrievalError> {
         let depth = settings.fusion.depth.max(query.top_k);
         let window_share = settings.vectors.window_share;
         let (lexical, coverage) = match query.mode {
@@ -292,7 +442,7 @@ impl Index {
             |chunk| question.embedding.as_ref().map(|e| self.dense.similarity(e, chunk, window_share));
         let mut fused = fuse(&lexical, coverage, &dense, similarity, settings.fusion);
         self.step_replaced_back(&mut fused, query);
-        Ok(fused)
+        Ok(Ranked { balance: Balance::of(&lexical, coverage, &dense, settings.fusion), fused })
     }
 
     /// A replaced document's passages lose score, and stand behind those of the document that replaces it.
@@ -358,4 +508,11 @@ impl Index {
 struct QuestionParts {
     terms: QueryTerms,
     embedding: Option<Vec<f32>>,
+    /// What of it was put right.
+    read_as: Option<String>,
+}
+
+struct Ranked {
+    balance: Balance,
+    fused: Vec<Fused>,
 }

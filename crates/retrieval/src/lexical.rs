@@ -14,6 +14,7 @@ use tantivy::schema::{Field, IndexRecordOption, Schema, TantivyDocument, TextFie
 use tantivy::{Index, ReloadPolicy, Searcher};
 
 use crate::analysis::{Analyzer, Term, TermKind, is_stop_word};
+use crate::explain::{AskedWord, Place, WordHit, WordSort};
 use crate::filter::Allowed;
 use crate::sealed::SealedDirectory;
 use crate::text::is_han;
@@ -123,6 +124,11 @@ fn keyword_zone(document: &Document) -> String {
     keywords
 }
 
+/// Of text, title and keywords, in the order of [`FIELDS`].
+fn zone_weights(settings: LexicalSettings) -> [f32; 3] {
+    [1.0, settings.title_weight, settings.keyword_weight]
+}
+
 fn fields(schema: &Schema) -> [(Field, Field); 3] {
     FIELDS.map(|(words, bigrams, _)| {
         let field = |name| schema.get_field(name).expect("the schema is built from the same fields");
@@ -170,15 +176,11 @@ impl Lexical {
         limit: usize,
         settings: LexicalSettings,
     ) -> tantivy::Result<(Vec<(u32, f32)>, f32)> {
-        let zone_weights = [1.0, settings.title_weight, settings.keyword_weight];
+        let zone_weights = zone_weights(settings);
         let mut full = 0.0;
         let mut scores = vec![0.0; self.words.n_chunks()];
         for (idx, (term, boost)) in terms.weighted.iter().enumerate() {
-            let (zones, weight) = match term.kind {
-                TermKind::Bigram => (&self.bigrams, settings.bigram_weight),
-                TermKind::Word => (&self.words, 1.0),
-                TermKind::Code => (&self.words, CODE_BOOST),
-            };
+            let (zones, weight) = self.zones_of(term.kind, settings);
             let worth = zones.add(&term.text, weight * boost, &zone_weights, &mut scores)?;
             if idx < terms.n_written {
                 full += worth;
@@ -195,6 +197,55 @@ impl Lexical {
         hits.sort_unstable_by(best_first);
         let coverage = hits.first().map_or(0.0, |best| best.1 / full.max(f32::MIN_POSITIVE));
         Ok((hits, coverage))
+    }
+
+    fn zones_of(&self, kind: TermKind, settings: LexicalSettings) -> (&Zones, f32) {
+        match kind {
+            TermKind::Bigram => (&self.bigrams, settings.bigram_weight),
+            TermKind::Word => (&self.words, 1.0),
+            TermKind::Code => (&self.words, CODE_BOOST),
+        }
+    }
+
+    /// What every term of a question is worth, and for each of `chunks`, which must rise, where it counts. What
+    /// [`Lexical::search`] gives a chunk is the sum of [`WordHit::adds`] in this order.
+    pub fn explain(
+        &self,
+        terms: &QueryTerms,
+        chunks: &[u32],
+        settings: LexicalSettings,
+    ) -> tantivy::Result<(Vec<AskedWord>, Vec<Vec<WordHit>>)> {
+        let zone_weights = zone_weights(settings);
+        let mut asked = Vec::with_capacity(terms.weighted.len());
+        let mut hits = vec![Vec::new(); chunks.len()];
+        for (idx, (term, boost)) in terms.weighted.iter().enumerate() {
+            let (zones, weight) = self.zones_of(term.kind, settings);
+            let worth = zones.explain(&term.text, weight * boost, &zone_weights, chunks)?;
+            for (hits, found) in hits.iter_mut().zip(&worth.found) {
+                if let Some((zone, count)) = *found {
+                    hits.push(WordHit {
+                        word: idx,
+                        place: Place::ALL[zone],
+                        count: count / zone_weights[zone],
+                        place_weight: zone_weights[zone],
+                        adds: worth.weight * count,
+                    });
+                }
+            }
+            asked.push(AskedWord {
+                text: term.text.clone(),
+                sort: match term.kind {
+                    TermKind::Word => WordSort::Word,
+                    TermKind::Code => WordSort::Code,
+                    TermKind::Bigram => WordSort::Pair,
+                },
+                is_synonym: idx >= terms.n_written,
+                rarity: worth.rarity,
+                weight: worth.weight,
+                n_chunks: worth.n_with_term,
+            });
+        }
+        Ok((asked, hits))
     }
 
     /// What of a question is looked up. What it says twice counts twice; a synonym never adds to a word that was

@@ -7,6 +7,7 @@
 mod analysis;
 mod cache;
 mod dense;
+mod explain;
 mod filter;
 mod fusion;
 mod generation;
@@ -16,6 +17,7 @@ mod lexical;
 mod query;
 mod sealed;
 mod spelling;
+mod spread;
 mod store;
 mod text;
 mod windows;
@@ -24,7 +26,10 @@ mod zones;
 use std::path::{Path, PathBuf};
 
 pub use dense::VectorSettings;
-pub use fusion::{FusionBy, FusionSettings};
+pub use explain::{
+    AskedWord, Because, ChangeReason, Explained, LeftOut, Place, Reasons, ScoreChange, WordHit, WordSort,
+};
+pub use fusion::{Balance, FusionBy, FusionSettings};
 pub use index::{Index, Summary};
 pub use lexical::LexicalSettings;
 pub use query::{Filters, Mode, Passage, Query, Scores};

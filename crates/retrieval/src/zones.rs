@@ -102,20 +102,62 @@ impl Zones {
         Ok(weight)
     }
 
+    /// As [`Zones::add`], for single chunks and with the parts of the sum. `chunks` must rise.
+    pub fn explain(
+        &self,
+        term: &str,
+        boost: f32,
+        weights: &[f32],
+        chunks: &[u32],
+    ) -> tantivy::Result<TermWorth> {
+        let mut cursors = self.cursors(term, weights)?;
+        let mut found: Vec<Option<(usize, f32)>> = vec![None; chunks.len()];
+        let mut n_with_term = 0;
+        while let Some(chunk) = cursors.iter().map(Cursor::chunk).min().filter(|chunk| *chunk != TERMINATED) {
+            n_with_term += 1;
+            let mut best: Option<(usize, f32)> = None;
+            for cursor in cursors.iter_mut().filter(|cursor| cursor.chunk() == chunk) {
+                let zone = cursor.zone;
+                let count = cursor.take();
+                if best.is_none_or(|(_, most)| count > most) {
+                    best = Some((zone, count));
+                }
+            }
+            if let Ok(place) = chunks.binary_search(&chunk) {
+                found[place] = best;
+            }
+        }
+        let rarity = inverse_document_frequency(self.n_chunks, n_with_term);
+        Ok(TermWorth { n_with_term, rarity, weight: boost * rarity, found })
+    }
+
     fn cursors(&self, term: &str, weights: &[f32]) -> tantivy::Result<Vec<Cursor<'_>>> {
         let mut cursors = Vec::with_capacity(self.open.len());
-        for (zone, &weight) in self.open.iter().zip(weights).filter(|(_, weight)| **weight > 0.0) {
+        let zones = self.open.iter().zip(weights).enumerate().filter(|(_, (_, weight))| **weight > 0.0);
+        for (zone_idx, (zone, &weight)) in zones {
             let term = tantivy::Term::from_field_text(zone.field, term);
             let option = match zone.count {
                 Count::Frequency { .. } => IndexRecordOption::WithFreqs,
                 Count::Presence => IndexRecordOption::Basic,
             };
             if let Some(postings) = zone.index.read_postings(&term, option)? {
-                cursors.push(Cursor { postings, count: &zone.count, weight });
+                cursors.push(Cursor { postings, count: &zone.count, weight, zone: zone_idx });
             }
         }
         Ok(cursors)
     }
+}
+
+/// What a term is worth, and what it counts in some chunks.
+pub(crate) struct TermWorth {
+    /// Chunks that have the term in any zone.
+    pub n_with_term: usize,
+    /// Inverse document frequency.
+    pub rarity: f32,
+    /// What a count of 1 adds to a score.
+    pub weight: f32,
+    /// For each chunk asked for the zone where the term counts most, and that count times the zone's weight.
+    pub found: Vec<Option<(usize, f32)>>,
 }
 
 /// A place in one zone's list of chunks.
@@ -123,6 +165,8 @@ struct Cursor<'a> {
     postings: SegmentPostings,
     count: &'a Count,
     weight: f32,
+    /// Which of the zones.
+    zone: usize,
 }
 
 impl Cursor<'_> {

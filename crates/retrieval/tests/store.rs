@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use flightdeck_corpus::{Audience, Chunk, Corpus, Document, DocumentId, Kind, Location, Status};
 use flightdeck_models::{Embedder, ModelError};
-use flightdeck_retrieval::{Access, Filters, Mode, Query, RetrievalError, Settings, Store, VectorSettings};
+use flightdeck_retrieval::{
+    Access, Because, Filters, Mode, Query, RetrievalError, Settings, Store, VectorSettings,
+};
 use jiff::civil::{Date, date};
 
 /// A deterministic double: a text's vector is the sum of pseudo-random vectors of its characters.
@@ -165,6 +167,63 @@ fn a_replaced_document_stands_behind_the_one_that_replaces_it() {
     let found = index.search(&query("贴标机 速度", Audience::Customer)).expect("the search works");
     assert_eq!(&*found[0].document.id.0, "sheet");
     assert_eq!(found[1].superseded_by, Some(DocumentId::from("sheet")));
+}
+
+#[test]
+fn reasons_add_up_to_the_score_and_the_order_is_the_searchs() {
+    let data = tempfile::tempdir().expect("a temporary folder");
+    let mut old = document("sheet-2024", "LB-300S 贴标机参数表 每分钟 240 瓶 换线 45 分钟");
+    old.title = "LB-300S 旧参数".to_owned();
+    let mut new = document("sheet", "LB-300S 贴标机参数表 每分钟 300 瓶");
+    new.supersedes = vec![DocumentId::from("sheet-2024")];
+    new.keywords = vec!["换线".to_owned()];
+    let mut internal = document("floor", "LB-300S 贴标机 换线 底价");
+    internal.audience = Audience::Internal;
+    let mut draft = document("draft", "LB-300S 贴标机 换线 草稿");
+    draft.status = Status::Draft;
+    let other = document("pump", "离心泵流量每小时 42 立方米");
+    let store = published(data.path(), vec![old, new, internal, draft, other]);
+    let index = store.current().expect("there is a generation");
+    for mode in [Mode::Hybrid, Mode::Lexical, Mode::Vector] {
+        let query = Query { mode, ..query("LB-300S 贴标机换线要多久", Audience::Customer) };
+        let found = index.search(&query).expect("the search works");
+        let explained = index.explain_with(&query, index.settings()).expect("the search works");
+        let order = |passages: &[flightdeck_retrieval::Passage]| -> Vec<(String, f32)> {
+            passages.iter().map(|found| (found.chunk.id.to_string(), found.score)).collect()
+        };
+        assert_eq!(order(&found), order(&explained.passages), "{mode:?}");
+        for (passage, reasons) in explained.passages.iter().zip(&explained.reasons) {
+            let lexical = reasons.words.iter().fold(0.0, |total, hit| total + hit.adds);
+            assert_eq!(passage.scores.lexical.unwrap_or(0.0).to_bits(), f32::to_bits(lexical), "{mode:?}");
+            let mut sum = reasons.dense_share + reasons.lexical_share;
+            for change in &reasons.changes {
+                assert_eq!(sum.to_bits(), change.before.to_bits());
+                sum = change.after;
+            }
+            assert_eq!(sum.to_bits(), passage.score.to_bits(), "{mode:?} {}", passage.chunk.id);
+            let near = reasons.whole.map(|whole| match reasons.best_window {
+                Some(best) => whole + reasons.window_share * (best - whole),
+                None => whole,
+            });
+            assert_eq!(near.map(f32::to_bits), passage.scores.vector.map(f32::to_bits), "{mode:?}");
+            assert_eq!(passage.superseded_by.is_some(), !reasons.changes.is_empty());
+        }
+        let left: Vec<(String, Vec<Because>)> = explained
+            .left_out
+            .iter()
+            .map(|left| (left.document.id.to_string(), left.because.clone()))
+            .collect();
+        assert!(left.contains(&("floor".to_owned(), vec![Because::Audience])), "{mode:?} {left:?}");
+        assert!(left.contains(&("draft".to_owned(), vec![Because::Draft])), "{mode:?} {left:?}");
+        assert_eq!(left.len(), 2, "{mode:?} {left:?}");
+    }
+    let narrowed = Query {
+        filters: Filters { kind: vec![Kind::Case], ..Filters::default() },
+        ..query("LB-300S 贴标机", Audience::Customer)
+    };
+    let explained = index.explain_with(&narrowed, index.settings()).expect("the search works");
+    assert!(explained.passages.is_empty());
+    assert!(explained.left_out.iter().all(|left| left.because.contains(&Because::Kind(Kind::Product))));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use std::io::Write as _;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -39,7 +39,7 @@ fn policy(frame_ancestors: &str) -> HeaderValue {
         .unwrap_or(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"))
 }
 
-/// `/`, `/widget`, and one route for each file of the folder that a browser may need.
+/// `/`, `/widget`, `/admin`, and one route for each file of the folder that a browser may need.
 pub(crate) fn routes() -> Router<AppState> {
     let mut router = Router::new();
     for path in Web::iter() {
@@ -53,6 +53,11 @@ pub(crate) fn routes() -> Router<AppState> {
                     Ok::<_, ApiError>(framed.framed(&frame_ancestors(&state, parameters).await?, &headers))
                 };
             router = router.route("/widget", get(frame));
+        }
+        if path == "admin.html" {
+            router = router.route("/admin", serve(asset.clone()));
+            // The page's addresses are relative to where it is; the redirect too, so that a prefix works.
+            router = router.route("/admin/", get(async || Redirect::permanent("../admin")));
         }
         router = router.route(&format!("/{path}"), serve(asset));
     }

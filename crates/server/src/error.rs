@@ -117,6 +117,7 @@ impl From<RecordsError> for ApiError {
                 code: "exists",
                 ..Self::invalid("id", format!("there is a customer {id:?} already"))
             },
+            RecordsError::UnknownTask(_) => Self::not_found("this is not there any more"),
             error => Self::internal(&error),
         }
     }

@@ -1,17 +1,21 @@
 //! `/api/v1/feedback`: what people think of answers, and what they should have been.
 //!
-//! A correction is an offer to those who curate the knowledge; it never becomes knowledge by itself.
+//! A correction is an offer to those who curate the knowledge; it never becomes knowledge by itself. What they approve
+//! becomes a row of `qa-history/console.csv`.
 
 use axum::Json;
 use axum::extract::State;
-use flightdeck_records::{FeedbackQuery, RecordsError};
+use flightdeck_corpus::Kind;
+use flightdeck_records::{FeedbackQuery, FeedbackState, RecordsError};
 
 use crate::access::Caller;
 use crate::channels::announce_feedback;
 use crate::error::ApiError;
 use crate::fields::Fields;
-use crate::parameters::{Parameters, page};
+use crate::gaps::{Source, write_row};
+use crate::parameters::{Id, Parameters, page};
 use crate::state::AppState;
+use crate::wire::curation::{ApproveBody, DismissFeedback, NewRow, WrittenReply};
 use crate::wire::records::{FeedbackList, FeedbackReply, FeedbackRequest, JudgedAnswer, RATINGS};
 use crate::wire::{ErrorBody, MAX_ID_CHARS};
 
@@ -71,6 +75,7 @@ pub(crate) async fn note(
     params(
         ("rating" = Option<String>, Query, description = "`up` or `down`"),
         ("corrected" = Option<String>, Query, description = "`true`: only those that say what the answer should have been"),
+        ("state" = Option<String>, Query, description = "`open`, `approved` or `dismissed`: what curators have made of it"),
         ("after" = Option<String>, Query, description = "The `next` of the page before"),
         ("limit" = Option<u32>, Query, description = "How many at most, 1 to 100; 20 where nothing is said"),
     ),
@@ -89,13 +94,79 @@ pub(crate) async fn list(
     caller.must_be_curator()?;
     let rating = parameters.choice("rating", &RATINGS)?;
     let corrected = parameters.choice("corrected", &[("true", true), ("false", false)])?.unwrap_or(false);
+    let state_wanted = parameters.choice("state", &FeedbackState::ALL.map(|state| (state.name(), state)))?;
     let after = parameters.text("after", MAX_ID_CHARS)?;
     let limit = parameters.limit()?;
     parameters.finish()?;
     let found = state.with_records(move |records| {
-        let query = FeedbackQuery { rating, corrected, after: after.as_deref(), limit: limit + 1 };
+        let query = FeedbackQuery {
+            rating,
+            corrected,
+            state: state_wanted,
+            after: after.as_deref(),
+            limit: limit + 1,
+        };
         Ok(records.feedback(&query)?)
     });
     let (found, next) = page(found.await?, limit, |judged| &judged.feedback.id)?;
     Ok(Json(FeedbackList { feedback: found.into_iter().map(JudgedAnswer::from).collect(), next }))
+}
+
+#[utoipa::path(
+    post, path = "/api/v1/feedback/{id}/approve", tag = "curation", summary = "Make a row of the knowledge of an opinion",
+    description = "For marketing and admins. The row goes into `qa-history/console.csv`: a correction, or an answer worth \
+                   keeping, in the words that are approved here.",
+    params(("id" = String, Path, description = "The opinion's id")),
+    request_body = ApproveBody,
+    responses(
+        (status = 200, description = "Where the row is", body = WrittenReply),
+        (status = 400, description = "The body is not a JSON object", body = ErrorBody),
+        (status = 401, description = "The key is missing, unknown or revoked", body = ErrorBody),
+        (status = 403, description = "This caller may not", body = ErrorBody),
+        (status = 404, description = "There is no such opinion", body = ErrorBody),
+        (status = 409, description = "The table that is there cannot take the row", body = ErrorBody),
+        (status = 415, description = "The body is not declared as JSON", body = ErrorBody),
+        (status = 422, description = "A field has a value that it cannot have", body = ErrorBody),
+        (status = 503, description = "This server has no folder to write to", body = ErrorBody),
+    )
+)]
+pub(crate) async fn approve(
+    State(state): State<AppState>,
+    caller: Caller,
+    Id(id): Id,
+    fields: Fields,
+) -> Result<Json<WrittenReply>, ApiError> {
+    caller.must_be_curator()?;
+    let row = NewRow::from_fields(fields)?;
+    Ok(Json(write_row(&state, caller.actor, Kind::Qa, row, Source::Feedback(id)).await?))
+}
+
+#[utoipa::path(
+    post, path = "/api/v1/feedback/{id}/dismiss", tag = "curation", summary = "Say that nothing is to come of an opinion",
+    description = "For marketing and admins.",
+    params(("id" = String, Path, description = "The opinion's id")),
+    request_body = DismissFeedback,
+    responses(
+        (status = 204, description = "Done"),
+        (status = 400, description = "The body is not a JSON object", body = ErrorBody),
+        (status = 401, description = "The key is missing, unknown or revoked", body = ErrorBody),
+        (status = 403, description = "This caller may not", body = ErrorBody),
+        (status = 404, description = "There is no such opinion", body = ErrorBody),
+        (status = 415, description = "The body is not declared as JSON", body = ErrorBody),
+        (status = 422, description = "A field has a value that it cannot have", body = ErrorBody),
+    )
+)]
+pub(crate) async fn dismiss(
+    State(state): State<AppState>,
+    caller: Caller,
+    Id(id): Id,
+    fields: Fields,
+) -> Result<axum::http::StatusCode, ApiError> {
+    caller.must_be_curator()?;
+    let DismissFeedback { undo } = DismissFeedback::from_fields(fields)?;
+    let settled = move |records: &flightdeck_records::Records| {
+        Ok(records.settle_feedback(&id, undo, caller.actor.as_ref())?)
+    };
+    state.with_records(settled).await?;
+    Ok(axum::http::StatusCode::NO_CONTENT)
 }

@@ -126,6 +126,16 @@ impl Fields {
         })
     }
 
+    /// A number in `range`, if there is one.
+    pub fn number(&mut self, name: &str, range: RangeInclusive<f64>) -> Result<Option<f64>, ApiError> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        let number = value.as_f64().filter(|number| range.contains(number));
+        number.map(Some).ok_or_else(|| {
+            let (least, most) = range.into_inner();
+            self.invalid(name, format!("must be a number from {least} to {most}"))
+        })
+    }
+
     /// `true` or `false`; `false` where there is none.
     pub fn flag(&mut self, name: &str) -> Result<bool, ApiError> {
         Ok(self.optional_flag(name)?.unwrap_or(false))
@@ -166,6 +176,16 @@ impl Fields {
             }
         });
         texts.collect()
+    }
+
+    /// A list of whole numbers in `range`; empty where there is none.
+    pub fn integers(&mut self, name: &str, range: RangeInclusive<u64>) -> Result<Vec<u64>, ApiError> {
+        let items = self.list(name)?;
+        let numbers = items.iter().enumerate().map(|(idx, value)| {
+            let number = value.as_u64().filter(|number| range.contains(number));
+            number.ok_or_else(|| self.invalid(&format!("{name}[{idx}]"), "must be a whole number in range"))
+        });
+        numbers.collect()
     }
 
     /// The fields of an object inside this one, if there is one.

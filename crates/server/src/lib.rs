@@ -18,9 +18,12 @@ mod documents;
 mod error;
 mod feedback;
 mod fields;
+mod gaps;
 mod health;
+mod insights;
 mod interactions;
 mod keys;
+mod knowledge;
 mod mcp;
 mod observe;
 mod openai;
@@ -36,6 +39,7 @@ mod sign_in;
 mod sse;
 mod state;
 mod telemetry;
+mod trial;
 mod turns;
 mod wire;
 mod workers;
@@ -49,7 +53,7 @@ use channels::{manage, webhooks};
 use error::ApiError;
 pub use flightdeck_channels::{Account, AccountError, Hook};
 pub use mcp::{Pipe, serve_pipe};
-pub use printed::{chat_reply, personal_data, search_reply};
+pub use printed::{chat_reply, explained_reply, personal_data, search_reply};
 pub use serve::serve;
 pub use state::{AppState, Limits};
 
@@ -61,8 +65,10 @@ pub fn router(state: AppState) -> Router {
     let api = Router::new()
         .route("/api/v1/search", post(search::search))
         .route("/api/v1/chat", post(chat::chat))
+        .route("/api/v1/try", post(trial::try_out))
         .route("/api/v1/send-preview", post(preview::send_preview))
         .route("/api/v1/documents/{*id}", get(documents::document))
+        .route("/api/v1/knowledge/files", get(knowledge::files))
         .route("/api/v1/customers", get(customers::list).post(customers::create))
         .route(
             "/api/v1/customers/{id}",
@@ -73,7 +79,14 @@ pub fn router(state: AppState) -> Router {
         .route("/api/v1/conversations", get(conversations::list))
         .route("/api/v1/conversations/{id}", get(conversations::read))
         .route("/api/v1/feedback", get(feedback::list).post(feedback::give))
+        .route("/api/v1/feedback/{id}/approve", post(feedback::approve))
+        .route("/api/v1/feedback/{id}/dismiss", post(feedback::dismiss))
         .route("/api/v1/gaps", get(oversight::gaps))
+        .route("/api/v1/gaps/groups", get(gaps::groups))
+        .route("/api/v1/gaps/answer", post(gaps::answer))
+        .route("/api/v1/gaps/dismiss", post(gaps::dismiss))
+        .route("/api/v1/gaps/check", post(gaps::check))
+        .route("/api/v1/insights", get(insights::insights))
         .route("/api/v1/audit", get(oversight::audit))
         .route("/api/v1/phrases", get(phrases::list).post(phrases::keep))
         .route("/api/v1/phrases/{id}", patch(phrases::change).delete(phrases::forget))

@@ -10,8 +10,8 @@ use utoipa::{Modify, OpenApi};
 use crate::channels::{manage, webhooks};
 use crate::wire::{StreamDelta, StreamMeta};
 use crate::{
-    chat, conversations, customers, documents, feedback, health, interactions, keys, mcp, openai, oversight,
-    phrases, preview, search, sign_in,
+    chat, conversations, customers, documents, feedback, gaps, health, insights, interactions, keys,
+    knowledge, mcp, openai, oversight, phrases, preview, search, sign_in, trial,
 };
 
 #[derive(OpenApi)]
@@ -24,8 +24,10 @@ use crate::{
     paths(
         search::search,
         chat::chat,
+        trial::try_out,
         preview::send_preview,
         documents::document,
+        knowledge::files,
         customers::list,
         customers::create,
         customers::read,
@@ -38,6 +40,13 @@ use crate::{
         conversations::read,
         feedback::list,
         feedback::give,
+        feedback::approve,
+        feedback::dismiss,
+        gaps::groups,
+        gaps::answer,
+        gaps::dismiss,
+        gaps::check,
+        insights::insights,
         oversight::gaps,
         oversight::audit,
         phrases::list,
@@ -69,6 +78,7 @@ use crate::{
         health::ready,
         health::metrics,
         page,
+        admin_page,
         widget,
         widget_page,
         document,
@@ -77,6 +87,7 @@ use crate::{
     tags(
         (name = "assistant", description = "Questions and answers"),
         (name = "knowledge", description = "What the answers stand on"),
+        (name = "curation", description = "The knowledge folder, for those who look after it"),
         (name = "records", description = "Customers, conversations, feedback, gaps, the audit trail"),
         (name = "access", description = "Who may call"),
         (name = "openai", description = "For programs that speak OpenAI's protocol"),
@@ -131,6 +142,14 @@ pub(crate) async fn document() -> impl IntoResponse {
 )]
 #[allow(dead_code, reason = "only its description is used")]
 fn page() {}
+
+/// Stands for the route that [`crate::assets`] makes.
+#[utoipa::path(
+    get, path = "/admin", tag = "pages", summary = "The console of those who look after the knowledge",
+    responses((status = 200, description = "A page", body = String, content_type = "text/html"))
+)]
+#[allow(dead_code, reason = "only its description is used")]
+fn admin_page() {}
 
 /// Stands for the route that [`crate::assets`] makes.
 #[utoipa::path(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use flightdeck_assistant::Reply;
 use flightdeck_records::PersonalData;
-use flightdeck_retrieval::Passage;
+use flightdeck_retrieval::{Explained, Passage};
 use serde::Serialize;
 
 use crate::search::milliseconds;
@@ -14,7 +14,13 @@ use crate::wire::{ChatReply, Hit, SearchReply};
 
 /// The body of `POST /api/v1/search` for these passages, found in `took`.
 pub fn search_reply(passages: Vec<Passage>, took: Duration) -> impl Serialize {
-    SearchReply { hits: passages.into_iter().map(Hit::from).collect(), took_ms: milliseconds(took) }
+    let hits = passages.into_iter().map(Hit::from).collect();
+    SearchReply { hits, took_ms: milliseconds(took), explain: None }
+}
+
+/// As [`search_reply`], with the reasons.
+pub fn explained_reply(explained: Explained, took: Duration) -> impl Serialize {
+    SearchReply::explained(explained, took, |_| true)
 }
 
 /// The body of `GET /api/v1/customers/{id}/export` for these data.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::State;
-use flightdeck_retrieval::{Query, RetrievalError};
+use flightdeck_retrieval::{Because, LeftOut, Query, RetrievalError};
 
 use crate::access::Caller;
 use crate::error::ApiError;
@@ -33,6 +33,11 @@ pub(crate) async fn search(
     fields: Fields,
 ) -> Result<Json<SearchReply>, ApiError> {
     let request = SearchRequest::from_fields(fields)?;
+    if request.explain && caller.customer_only {
+        // How rare a word is is counted over what is internal too.
+        let message = "this key sees what customers may see; reasons are for the company's own people";
+        return Err(ApiError { field: Some("explain".to_owned()), ..ApiError::forbidden(message) });
+    }
     let query = Query {
         text: request.query,
         audience: caller.audience(request.audience)?,
@@ -41,8 +46,27 @@ pub(crate) async fn search(
         mode: request.mode,
         top_k: request.top_k,
     };
-    let (hits, took) = find(&state, query).await?;
-    Ok(Json(SearchReply { hits, took_ms: milliseconds(took) }))
+    if !request.explain {
+        let (hits, took) = find(&state, query).await?;
+        return Ok(Json(SearchReply { hits, took_ms: milliseconds(took), explain: None }));
+    }
+    let (_, index) = state.engine()?;
+    let admission = state.workers().admit()?;
+    let is_curator = caller.is_curator();
+    let explained = admission.run(move || -> Result<_, RetrievalError> {
+        let begun = Instant::now();
+        let explained = index.explain_spread(&query)?;
+        let took = begun.elapsed();
+        // A rep learns nothing of drafts and of what is out of date that another search would not say.
+        let may_know = |left: &LeftOut| {
+            let is_plain = |because: &Because| *because == Because::Audience || because.is_by_filter();
+            is_curator || left.because.iter().all(is_plain)
+        };
+        Ok((SearchReply::explained(explained, took, may_know), took))
+    });
+    let (reply, took) = explained.await??;
+    state.telemetry().engine(Operation::Search, took);
+    Ok(Json(reply))
 }
 
 /// What a query finds, and how long that took.
@@ -54,7 +78,7 @@ pub(crate) async fn find(state: &AppState, query: Query) -> Result<(Vec<Hit>, Du
     let admission = state.workers().admit()?;
     let found = admission.run(move || -> Result<_, RetrievalError> {
         let begun = Instant::now();
-        let passages = index.search(&query)?;
+        let passages = index.search_spread(&query)?;
         let took = begun.elapsed();
         // Marking the words is work too and stays on this side of the crossing.
         Ok((passages.into_iter().map(Hit::from).collect::<Vec<_>>(), took))

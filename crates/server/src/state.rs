@@ -1,6 +1,7 @@
 //! What all requests share.
 
 use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -50,6 +51,8 @@ struct Shared {
     telemetry: Telemetry,
     widget_origins: Vec<String>,
     pipeline: OnceLock<Pipeline>,
+    /// The knowledge folder, where answers written in the console go.
+    kept_tables: OnceLock<PathBuf>,
     rejections: Rejections,
 }
 
@@ -87,6 +90,7 @@ impl AppState {
             turns: Turns::default(),
             telemetry: Telemetry::new(),
             pipeline: OnceLock::new(),
+            kept_tables: OnceLock::new(),
             rejections: Rejections::default(),
         }))
     }
@@ -97,9 +101,31 @@ impl AppState {
         self.0.engine.set(Engine { store, assistant }).is_ok()
     }
 
-    /// Counts an update of the index in the metrics.
+    /// Lets answers that are written in the console become rows of tables in this knowledge folder. Only the first call
+    /// counts.
+    pub fn keep_tables_in(&self, knowledge: PathBuf) {
+        // A second call leaves the folder that is known.
+        let _ = self.0.kept_tables.set(knowledge);
+    }
+
+    /// The knowledge folder.
+    ///
+    /// # Errors
+    /// `unavailable` where the server was started without one that it may write.
+    pub(crate) fn kept_tables(&self) -> Result<&Path, ApiError> {
+        self.0.kept_tables.get().map(PathBuf::as_path).ok_or_else(|| {
+            ApiError::unavailable("not_available", "this server has no knowledge folder to write to", 60)
+        })
+    }
+
+    /// Counts an update of the index in the metrics, and asks the questions again that wait for what it brought.
     pub fn record_update(&self, report: &UpdateReport) {
         self.0.telemetry.index_updated(report);
+        if report.changed
+            && let Err(error) = crate::gaps::ask_again(self)
+        {
+            tracing::warn!(code = error.code, "questions without an answer could not be asked again");
+        }
     }
 
     /// The engine and the generation that is current now.

@@ -163,9 +163,14 @@ async fn the_longest_question_is_still_one() {
 #[tokio::test]
 async fn addresses_and_methods_that_are_not_there_are_errors_in_the_contracts_form() {
     let server = Server::new();
-    for path in
-        ["/nowhere", "/admin", "/widget.css", "/api/v1/nothing", "/api/v1/documents/", "/../Cargo.toml"]
-    {
+    for path in [
+        "/nowhere",
+        "/admin/nothing.js",
+        "/widget.css",
+        "/api/v1/nothing",
+        "/api/v1/documents/",
+        "/../Cargo.toml",
+    ] {
         assert_eq!(refusal(server.get(path, &[]).await).await, error(404, "not_found"), "{path}");
     }
     for path in [SEARCH, CHAT] {
@@ -673,6 +678,7 @@ async fn every_described_address_exists_and_every_reference_in_the_description_r
     let addresses: Vec<_> = paths.keys().map(String::as_str).collect();
     let expected = [
         "/",
+        "/admin",
         "/api/v1/audit",
         "/api/v1/channels",
         "/api/v1/channels/{account}/conversations",
@@ -691,15 +697,24 @@ async fn every_described_address_exists_and_every_reference_in_the_description_r
         "/api/v1/customers/{id}/interactions",
         "/api/v1/documents/{id}",
         "/api/v1/feedback",
+        "/api/v1/feedback/{id}/approve",
+        "/api/v1/feedback/{id}/dismiss",
         "/api/v1/gaps",
+        "/api/v1/gaps/answer",
+        "/api/v1/gaps/check",
+        "/api/v1/gaps/dismiss",
+        "/api/v1/gaps/groups",
+        "/api/v1/insights",
         "/api/v1/keys",
         "/api/v1/keys/{id}",
+        "/api/v1/knowledge/files",
         "/api/v1/me",
         "/api/v1/phrases",
         "/api/v1/phrases/{id}",
         "/api/v1/search",
         "/api/v1/send-preview",
         "/api/v1/sign-in",
+        "/api/v1/try",
         "/healthz",
         "/mcp",
         "/metrics",

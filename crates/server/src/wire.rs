@@ -4,6 +4,9 @@
 //! to the `OpenAPI` document. A reply is built from the engine's types here and nowhere else.
 
 pub(crate) mod access;
+pub(crate) mod curation;
+pub(crate) mod explain;
+pub(crate) mod knowledge;
 pub(crate) mod phrases;
 pub(crate) mod records;
 
@@ -13,7 +16,7 @@ use flightdeck_assistant::{
 };
 use flightdeck_corpus::{Audience, Document as CorpusDocument, Kind, Location as CorpusLocation, Status};
 use flightdeck_records::CustomerProfile;
-use flightdeck_retrieval::{Filters, Mode, Passage};
+use flightdeck_retrieval::{Explained, Filters, LeftOut, Mode, Passage};
 use jiff::civil::Date;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -21,6 +24,7 @@ use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
 use crate::error::ApiError;
 use crate::fields::Fields;
+use crate::search::milliseconds;
 
 /// Longest question or message, in characters.
 pub(crate) const MAX_QUESTION_CHARS: usize = 4000;
@@ -34,7 +38,7 @@ const MAX_FILTER_CHARS: usize = 200;
 
 pub(crate) const AUDIENCES: [(&str, Audience); 2] =
     [("internal", Audience::Internal), ("customer", Audience::Customer)];
-const MODES: [(&str, Mode); 3] =
+pub(crate) const MODES: [(&str, Mode); 3] =
     [("hybrid", Mode::Hybrid), ("lexical", Mode::Lexical), ("vector", Mode::Vector)];
 const INTENTS: [Intent; 9] = [
     Intent::FindCases,
@@ -68,6 +72,9 @@ pub(crate) struct SearchRequest {
     /// Further narrowing.
     #[schema(required = false, value_type = SearchFilters)]
     pub filters: Filters,
+    /// Whether the reply says why each passage stands where it stands; not for a key for customers.
+    #[schema(required = false, default = false)]
+    pub explain: bool,
 }
 
 /// Narrows a search: inside a list any entry counts, the lists are joined by "and", an empty list lets all pass.
@@ -99,6 +106,7 @@ impl SearchRequest {
                 Some(filters) => filters_from(filters)?,
                 None => Filters::default(),
             },
+            explain: fields.flag("explain")?,
         };
         fields.finish()?;
         Ok(request)
@@ -250,6 +258,9 @@ pub(crate) struct SearchReply {
     pub hits: Vec<Hit>,
     /// Time inside the engine.
     pub took_ms: f64,
+    /// Why, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explain: Option<explain::Explanation>,
 }
 
 /// A passage that was found.
@@ -476,6 +487,19 @@ pub(crate) struct HealthReply {
 }
 
 // From the engine's types
+
+impl SearchReply {
+    /// With the reasons; of what was left out only what `may_know` lets through.
+    pub fn explained(
+        explained: Explained,
+        took: std::time::Duration,
+        may_know: impl Fn(&LeftOut) -> bool,
+    ) -> Self {
+        let explain = Some(explain::Explanation::new(&explained, may_know));
+        let hits = explained.passages.into_iter().map(Hit::from).collect();
+        Self { hits, took_ms: milliseconds(took), explain }
+    }
+}
 
 impl From<Passage> for Hit {
     fn from(passage: Passage) -> Self {

@@ -4,13 +4,13 @@
 const KEY_STORED_AS = "flightdeck.key";
 
 /**
- * What went wrong: `network`, `broken`, `unauthorized`, `signedOut`, `forbidden`, `page` (this page may not use the key),
- * `rate`, `notFound`, `invalid` or `server`.
+ * `status` and `code` are those of the reply, where there was one. What went wrong: `network`, `broken`, `unauthorized`,
+ * `signedOut`, `forbidden`, `page` (this page may not use the key), `rate`, `notFound`, `invalid` or `server`.
  */
 export class ApiError extends Error {
-  constructor(kind, { message = "", requestId = null, retryAfter = null } = {}) {
+  constructor(kind, { message = "", requestId = null, retryAfter = null, status = null, code = null } = {}) {
     super(message);
-    Object.assign(this, { kind, requestId, retryAfter });
+    Object.assign(this, { kind, requestId, retryAfter, status, code });
   }
 }
 
@@ -57,6 +57,10 @@ let me = null;
 export function whoAmI() {
   me ??= get("me", {}).catch((error) => { me = null; throw error; });
   return me;
+}
+
+export function forgetKey() {
+  try { sessionStorage.removeItem(KEY_STORED_AS); } catch { /* Then there was none. */ }
 }
 
 /**
@@ -159,6 +163,8 @@ async function failure(response) {
     message: body?.error?.message ?? `HTTP ${response.status}`,
     requestId: response.headers.get("x-request-id"),
     retryAfter,
+    status: response.status,
+    code: body?.error?.code ?? null,
   });
 }
 
@@ -192,3 +198,6 @@ async function* serverEvents(body) {
     reader.cancel().catch(() => {});
   }
 }
+
+// For the pages of the console, each of which knows its own addresses: a reply as JSON, and one as it came.
+export { get, post, readJson, send };

@@ -160,10 +160,19 @@ const ENGLISH = {
 const STORED_AS = "flightdeck.language";
 let texts = CHINESE;
 
+/** Adds the texts of a page that brings its own; both have the same names. */
+export function addTexts(chinese, english) {
+  Object.assign(CHINESE, chinese);
+  Object.assign(ENGLISH, english);
+}
+
 /** The text called `name`, `{placeholders}` filled from `values`. */
 export function t(name, values = {}) {
   return texts[name].replace(/\{(\w+)\}/g, (_, key) => String(values[key] ?? ""));
 }
+
+/** Whether there is a text called `name`. */
+export const knows = (name) => name in texts;
 
 /** The name of a value of the API (a kind, an intent); an unknown value names itself. */
 export const nameOf = (group, value) => texts[group][value] ?? value ?? "";

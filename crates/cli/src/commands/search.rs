@@ -1,5 +1,7 @@
 //! `search`: passages for a query, as the HTTP interface gives them or as a list for people.
 
+mod explanation;
+
 use std::time::Instant;
 
 use flightdeck_retrieval::{Filters, Passage, Query};
@@ -33,7 +35,17 @@ pub fn run(config: &Config, args: SearchArgs) -> Result<Verdict, Failure> {
         top_k: usize::from(args.top_k),
     };
     let started = Instant::now();
-    let passages = index.search(&query)?;
+    if args.explain {
+        let explained = index.explain_spread(&query)?;
+        let took = started.elapsed();
+        if args.output.json {
+            output::json(&flightdeck_server::explained_reply(explained, took))?;
+        } else {
+            output::text(&explanation::text(&explained, config.language))?;
+        }
+        return Ok(Verdict::Well);
+    }
+    let passages = index.search_spread(&query)?;
     let took = started.elapsed();
     if args.output.json {
         output::json(&flightdeck_server::search_reply(passages, took))?;

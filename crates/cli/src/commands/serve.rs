@@ -42,6 +42,7 @@ pub fn run(config: &Config) -> Result<Verdict, Failure> {
     let model = writer.as_ref().map(|writer| writer.model().to_owned());
     let assistant = Assistant::new(store.clone(), Some(records)).with_writer(writer);
     state.attach(store.clone(), Arc::new(assistant));
+    state.keep_tables_in(config.knowledge.clone());
     if !config.channels.is_empty() {
         state.connect(config.channels.clone()).map_err(|error| cannot_connect(&error))?;
     }

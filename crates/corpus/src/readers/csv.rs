@@ -61,6 +61,29 @@ pub(crate) fn read(path: &str, text: &str, problems: &mut Vec<Problem>) -> Optio
     Some(Table { name: None, preface: Vec::new(), header, rows })
 }
 
+/// The bytes that a record takes, its line break included, and its cells.
+pub(crate) type Record = (std::ops::Range<usize>, Vec<String>);
+
+/// The delimiter, and every record. The first names the columns.
+pub(crate) fn records(text: &str) -> (u8, Vec<Record>) {
+    let (skipped, told) = told_delimiter(text);
+    let delimiter = told.unwrap_or_else(|| sniff(&text[skipped..]));
+    let mut reader = ReaderBuilder::new()
+        .delimiter(delimiter)
+        .flexible(true)
+        .has_headers(false)
+        .from_reader(&text.as_bytes()[skipped..]);
+    let mut records = Vec::new();
+    let mut record = StringRecord::new();
+    // As above, this cannot fail.
+    while reader.read_record(&mut record).unwrap_or(false) {
+        let start = record.position().map_or(0, csv::Position::byte) as usize + skipped;
+        let end = (reader.position().byte() as usize + skipped).min(text.len());
+        records.push((start..end, record.iter().map(str::to_owned).collect()));
+    }
+    (delimiter, records)
+}
+
 /// Excel's `sep=;` line: how many bytes it takes, and what it says.
 fn told_delimiter(text: &str) -> (usize, Option<u8>) {
     let line = text.lines().next().unwrap_or_default();

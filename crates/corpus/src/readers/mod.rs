@@ -19,6 +19,7 @@ mod xls;
 mod xlsx;
 mod xlsx_format;
 
+pub(crate) use csv::records as csv_records;
 pub(crate) use flow::{Flow, page_at};
 pub(crate) use prose::{Front, Prose};
 pub(crate) use records::{Records, render_records};

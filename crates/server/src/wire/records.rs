@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use flightdeck_assistant::{Intent, KeptAnswer, RefusalReason};
 use flightdeck_records::{
     AuditEntry as AuditRecord, Change, Conversation as ConversationRecord, Customer as CustomerRecord,
-    CustomerChange, CustomerProfile, Erased, Feedback as FeedbackRecord, Gap as GapRecord,
+    CustomerChange, CustomerProfile, Erased, Feedback as FeedbackRecord, FeedbackState, Gap as GapRecord,
     Interaction as InteractionRecord, InteractionKind, JudgedAnswer as JudgedRecord,
     Message as MessageRecord, NewInteraction, PersonalData as PersonalRecord, Rating, Role, Session,
     id_from_name,
@@ -520,12 +520,24 @@ pub(crate) struct JudgedAnswer {
     pub question: String,
     pub answer: String,
     pub session_id: String,
+    /// Who saw the answer.
+    #[schema(schema_with = super::audience_schema)]
+    pub audience: String,
+    /// What curators have made of it.
+    #[schema(schema_with = feedback_state_schema)]
+    pub state: FeedbackState,
+    /// Name of the key with which they did.
+    pub settled_by: Option<String>,
+    /// The document that came of it.
+    pub document_id: Option<String>,
 }
 
 impl From<JudgedRecord> for JudgedAnswer {
     fn from(judged: JudgedRecord) -> Self {
-        let JudgedRecord { feedback, question, answer, session_id } = judged;
-        Self { feedback: feedback.into(), question, answer, session_id }
+        let JudgedRecord { feedback, question, answer, session_id, audience, state, settled_by, document_id } =
+            judged;
+        let feedback = feedback.into();
+        Self { feedback, question, answer, session_id, audience, state, settled_by, document_id }
     }
 }
 
@@ -616,6 +628,10 @@ fn interaction_kind_schema() -> Object {
 
 fn rating_schema() -> Object {
     names([utoipa::openapi::schema::Type::String], RATINGS.map(|(name, _)| name)).build()
+}
+
+fn feedback_state_schema() -> Object {
+    names([utoipa::openapi::schema::Type::String], FeedbackState::ALL.map(FeedbackState::name)).build()
 }
 
 fn role_schema() -> Object {

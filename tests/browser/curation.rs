@@ -1,0 +1,116 @@
+//! The console's pages of curation: from a question that nothing answers to its answer at the desk.
+
+use serde_json::json;
+
+use super::chromium::Browser;
+use crate::support::{Server, copy_folder, folder, own_sample_data, sample_knowledge};
+
+const QUESTION: &str = "LB-300S 机身有哪几种颜色可以选";
+
+/// Asks at the desk and waits for the answer.
+fn ask(browser: &mut Browser, server: &Server, question: &str) -> String {
+    browser.open(&server.url("/"));
+    browser.value("document.getElementById('message').focus()");
+    browser.type_text(question);
+    browser.press("Enter");
+    browser.wait_for(
+        "document.querySelectorAll('.turn').length === 1 && document.getElementById('stop').hidden",
+    );
+    browser.text("document.querySelector('.turn').innerText")
+}
+
+fn field(browser: &mut Browser, selector: &str, text: &str) {
+    browser.value(&format!("document.querySelector({selector:?}).focus()"));
+    browser.value(&format!("document.querySelector({selector:?}).select()"));
+    browser.type_text(text);
+}
+
+#[test]
+fn a_question_that_nothing_answers_is_answered_after_its_gap_was_turned_into_a_row() {
+    let Some(mut browser) = Browser::start() else { return };
+    let knowledge = folder();
+    copy_folder(&sample_knowledge(), knowledge.path());
+    let data = own_sample_data();
+    let server = Server::start(knowledge.path(), data.path());
+
+    let refused = ask(&mut browser, &server, QUESTION);
+    assert!(refused.contains("没有"), "{refused}");
+    browser.open(&server.url("/admin#gaps"));
+    browser.wait_for("document.querySelector('.gap h2')");
+    assert_eq!(browser.text("document.querySelector('.gap h2').textContent"), QUESTION);
+    browser.click(".gap-actions .solid");
+    browser.wait_for("document.querySelector('.row-form')");
+    let answer = "LB-300S 机身有三种颜色可以选：标准灰白 RAL 9002、信号蓝 RAL 5005 和不锈钢本色，定制颜色另加 10 天交期。";
+    field(&mut browser, ".row-form label:nth-of-type(2) textarea", answer);
+    browser.click(".row-form [value=customer]");
+    browser.click(".row-form .solid");
+    // The row is written, the watcher reads it, the question is asked again: then the group has gone.
+    browser.wait_for("document.querySelectorAll('.gap').length === 0 && document.querySelector('.nothing')");
+    browser.value("(() => { location.hash = '#gaps?state=closed'; })()");
+    browser.wait_for("document.querySelector('.gap .pill.good')");
+    let written = std::fs::read_to_string(knowledge.path().join("faqs/console.csv")).unwrap();
+    assert!(written.contains(QUESTION) && written.contains("RAL 9002"), "{written}");
+
+    let answered = ask(&mut browser, &server, QUESTION);
+    assert!(answered.contains("RAL 9002"), "{answered}");
+    let customer = server.chat(QUESTION, "customer");
+    assert!(customer["answer"].as_str().unwrap().contains("RAL 9002"), "{customer}");
+    browser.expect_no_complaints();
+}
+
+#[test]
+fn a_trial_says_why_and_two_settings_stand_side_by_side() {
+    let Some(mut browser) = Browser::start() else { return };
+    let data = own_sample_data();
+    let server = Server::start(&sample_knowledge(), data.path());
+    browser.open(&server.url("/admin#try"));
+    browser.wait_for("document.querySelector('.try-form textarea')");
+    field(&mut browser, ".try-form textarea", "LB-300S 底价多少");
+    browser.value("(() => { document.querySelector('.try-form select').value = 'customer'; })()");
+    browser.click(".try-form input[type=checkbox]");
+    browser.wait_for("document.querySelectorAll('.try-setting').length === 2");
+    browser.value(
+        "(() => { document.querySelectorAll('.try-setting')[1].querySelector('select').value = 'lexical'; })()",
+    );
+    browser.click(".try-form .solid");
+    browser.wait_for("document.querySelectorAll('.try-result').length === 2");
+    let text = browser.text("document.querySelector('.try-results').innerText");
+    assert!(text.contains("内部资料，客户看不到"), "what a customer may not see is named: {text}");
+    browser.click(".try-passages summary");
+    browser.wait_for("document.querySelector('.try-passages details[open] .hits')");
+    assert!(server.get("/api/v1/gaps").text().unwrap().contains("\"gaps\":[]"), "a trial leaves no gap");
+    browser.expect_no_complaints();
+}
+
+#[test]
+fn every_page_of_curation_opens_in_both_languages_and_fits_a_phone() {
+    let Some(mut browser) = Browser::start() else { return };
+    let data = own_sample_data();
+    let server = Server::start(&sample_knowledge(), data.path());
+    let given = server.chat("LB-300S 保修多久？", "internal");
+    let opinion =
+        json!({"message_id": given["message_id"], "rating": "down", "correction": "整机保修 24 个月。"});
+    assert_eq!(server.post("/api/v1/feedback", &opinion).status(), 200);
+    server.chat(QUESTION, "internal");
+    let phone = json!({"width": 375, "height": 800, "deviceScaleFactor": 1, "mobile": true});
+    browser.send("Emulation.setDeviceMetricsOverride", &phone);
+    let pages = [
+        ("gaps", ".gap"),
+        ("feedback", ".judged"),
+        ("insights", ".tiles"),
+        ("try?q=LB-300S%20%E4%BF%9D%E4%BF%AE%E5%A4%9A%E4%B9%85", ".try-passages"),
+    ];
+    browser.open(&server.url("/admin"));
+    for language in ["zh", "en"] {
+        for (page, part) in pages {
+            browser.value(&format!("(() => {{ location.hash = '#{page}'; }})()"));
+            browser.wait_for(&format!("document.querySelector('{part}')"));
+            let wide = browser.value("document.documentElement.scrollWidth - innerWidth");
+            assert!(wide.as_i64().is_some_and(|wide| wide <= 0), "{language} {page} is {wide} too wide");
+            let text = browser.text("document.body.innerText");
+            assert!(!text.contains("undefined") && !text.contains("[object"), "{language} {page}: {text}");
+        }
+        browser.click("#language");
+    }
+    browser.expect_no_complaints();
+}
