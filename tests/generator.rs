@@ -590,3 +590,43 @@ fn settings_and_prompts_that_cannot_work_are_told_of_before_anything_starts() {
     ]);
     assert!(!told.expect_one_line(&["generator.key"]).stderr.contains("sk-two"));
 }
+
+#[test]
+fn a_tone_is_worded_by_the_model_from_customers_sources_alone_and_checked() {
+    let model = Model::start();
+    let data = own_sample_data();
+    let server = Server::start_with(&sample_knowledge(), data.path(), &model.variables());
+    model.says(|asked| format!("LB-300S 最高速度 999 瓶/分钟。[1]\n{}", asked.draft));
+    let preview = |tone: &str| {
+        server.ask("/api/v1/send-preview", &json!({"message": "LB-300S 速度多少？", "tone": tone}))
+    };
+    let plain = preview("plain");
+    assert_eq!(plain["generator"], "extractive");
+    assert!(model.asked().is_empty(), "what is plain is never worded anew");
+    let warmer = preview("warmer");
+    let text = warmer["text"].as_str().unwrap();
+    assert_eq!(warmer["generator"], "fake-7b");
+    assert!(text.starts_with("您好") && text.contains("300") && !text.contains("999"), "{text}");
+    let asked = model.asked().pop().expect("it was asked").body.to_string();
+    assert!(asked.contains("语气亲切"), "it is told the tone: {asked}");
+    for citation in warmer["citations"].as_array().unwrap() {
+        assert_eq!(citation["document"]["audience"], "customer");
+        assert!(text.contains(&format!("[{}]", citation["n"])), "{citation} is not used");
+    }
+    // One that says more than what is to be shortened is left aside.
+    model.says(|asked| format!("{}\n{}", asked.draft, asked.draft.replace("300 瓶", "速度 300 瓶")));
+    let shorter = preview("shorter");
+    let generation = &shorter["generation"];
+    assert!(shorter["text"].as_str().unwrap().len() < plain["text"].as_str().unwrap().len(), "{shorter}");
+    assert!(!generation.is_null(), "{shorter}");
+    // And one that fails leaves what was composed.
+    model.does(|_| vec![Part::Bytes("HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n".to_owned())]);
+    let english = preview("english");
+    assert_eq!(
+        (&english["generator"], &english["blocked"]),
+        (&json!("extractive"), &json!(false)),
+        "{english}"
+    );
+    assert_eq!(english["generation"]["fallback"], "failed");
+    assert!(english["text"].as_str().unwrap().contains("300"), "{english}");
+}

@@ -1,5 +1,5 @@
 //! Pictures of the page and the widget, on a desktop and a phone, light and dark, in Chinese and English:
-//! `cargo test --release -p flightdeck-cli --test e2e pictures -- --nocapture` says where they lie.
+//! `cargo test --release -p flightdeck-cli --test end_to_end pictures -- --nocapture` says where they lie.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -77,6 +77,9 @@ fn pictures_of_the_page_and_the_widget() {
     });
     let browser = &mut desk.browser;
     for (language, question) in questions {
+        let (_, width, height) = DESKTOP;
+        let metrics = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        browser.send("Emulation.setDeviceMetricsOverride", &metrics);
         browser.open(&format!("{}/{language}", site.origin));
         browser.wait_for("window.Flightdeck");
         browser.value("Flightdeck.on('answer', () => { window.answered = true; })");

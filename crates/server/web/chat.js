@@ -477,7 +477,7 @@ function beRep(id) {
 }
 
 chooseLanguage();
-document.body.classList.toggle("embedded", embedded);
+document.documentElement.classList.toggle("embedded", embedded);
 element("close").hidden = !embedded;
 try { message.value = sessionStorage.getItem(DRAFT_STORED_AS) ?? ""; } catch { /* Without storage there is no draft. */ }
 fitMessage();

@@ -90,7 +90,7 @@ const ENGLISH = {
   industry: "Industry", size: "Size", region: "Region", stage: "Stage", needs: "Needs", clear: "Clear",
   industryHint: "e.g. beverages", regionHint: "e.g. East China", stageHint: "e.g. quotation", needsHint: "e.g. changeover takes too long",
   sizeSmall: "Small", sizeMedium: "Medium", sizeLarge: "Large",
-  messageLabel: "Your question", messageHint: "The customer's question, or what you are looking for", send: "Send", stop: "Stop the answer",
+  messageLabel: "Your question", messageHint: "What does the customer ask?", send: "Send", stop: "Stop the answer",
   keys: "Enter to send · Shift + Enter for a new line · Esc to stop · ↑ last question · / commands",
   you: "Q", working: "Looking through the knowledge", workingOn: "Looking through the knowledge: {intent}",
   internalBanner: "Internal material, do not forward", internalFrom: "sources {list}",
