@@ -1,7 +1,8 @@
 //! What the records hold of one customer: all of it handed out, or all of it gone.
 //!
 //! Of one customer are the record, the timeline, the conversations that were led about them with all that was thought
-//! of the answers, and the gaps that only those conversations asked for. What remains after an erasure is the line
+//! of the answers, what chat platforms sent and took in those, what webhooks are to be told of them, and the gaps that
+//! only those conversations asked for. What remains after an erasure is the line
 //! of the audit trail that says that it happened, which names the id and nothing else.
 
 use std::collections::HashMap;
@@ -36,7 +37,7 @@ pub struct Erased {
     pub interactions: usize,
     /// Conversations.
     pub conversations: usize,
-    /// Messages of those.
+    /// Messages of those, on chat platforms too.
     pub messages: usize,
 }
 
@@ -81,7 +82,8 @@ impl Records {
                 forget_gaps(transaction, &session.id)?;
             }
             let of_customer = "SELECT id FROM sessions WHERE customer_id = ?1";
-            let n_messages = transaction
+            let mut n_messages = forget_channels(transaction, id)?;
+            n_messages += transaction
                 .execute(&format!("DELETE FROM messages WHERE session_id IN ({of_customer})"), [id])?;
             let erased = Erased {
                 messages: n_messages,
@@ -100,6 +102,32 @@ impl Records {
         }
         Ok(erased)
     }
+}
+
+/// Empties the tables of the chat platforms of the conversations about a customer, and the queue of what webhooks are
+/// told of them. How many messages there were.
+fn forget_channels(transaction: &Transaction<'_>, customer_id: &str) -> Result<usize, RecordsError> {
+    let sessions = "SELECT id FROM sessions WHERE customer_id = ?1";
+    transaction.execute(
+        &format!(
+            "DELETE FROM channel_deliveries WHERE account LIKE 'hook:%' AND EXISTS
+               (SELECT 1 FROM messages WHERE session_id IN ({sessions}) AND instr(channel_deliveries.body, id) > 0)"
+        ),
+        [customer_id],
+    )?;
+    let theirs =
+        format!("SELECT account, conversation FROM channel_conversations WHERE session_id IN ({sessions})");
+    let mut n_messages = 0;
+    for table in ["messages", "deliveries", "drafts", "events"] {
+        let sql = format!("DELETE FROM channel_{table} WHERE (account, conversation) IN ({theirs})");
+        let n_rows = transaction.execute(&sql, [customer_id])?;
+        if table == "messages" {
+            n_messages = n_rows;
+        }
+    }
+    let conversations = format!("DELETE FROM channel_conversations WHERE session_id IN ({sessions})");
+    transaction.execute(&conversations, [customer_id])?;
+    Ok(n_messages)
 }
 
 /// Takes a conversation's questions out of the gaps: one that nobody else has asked goes, another counts less.
@@ -147,7 +175,10 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::{CustomerProfile, InteractionKind, NewInteraction, Rating, Role};
+    use crate::{
+        ChannelPush, ChannelSettlement, CustomerProfile, InteractionKind, NewChannelMessage, NewDelivery,
+        NewDraft, NewInteraction, Rating, Role,
+    };
 
     /// A customer with a timeline and a conversation, in which one question was a gap that another customer has too.
     fn filled(records: &Records) -> String {
@@ -217,5 +248,66 @@ mod tests {
                 assert!(!found, "{words} is still in {name}");
             }
         }
+    }
+
+    #[test]
+    fn what_chat_platforms_sent_and_webhooks_are_told_goes_with_the_customer() {
+        let records = Records::in_memory().unwrap();
+        let session = filled(&records);
+        let answer = records.messages(&session).unwrap().pop().unwrap().id;
+        let delivery = |account: &str, conversation: &str, body: Value| NewDelivery {
+            account: account.to_owned(),
+            conversation: conversation.to_owned(),
+            idempotency: format!("{account} {conversation}"),
+            message_id: String::new(),
+            body,
+            due_ms: 0,
+        };
+        for (conversation, text, session_id) in
+            [("theirs", "张工的线", Some(session.clone())), ("other", "别人", None)]
+        {
+            let message = NewChannelMessage {
+                conversation: conversation.to_owned(),
+                message_id: conversation.to_owned(),
+                body: json!({"text": text}),
+                waits: true,
+                person: None,
+                reply: None,
+            };
+            let push = ChannelPush { account: "kf".to_owned(), messages: vec![message], cursor: None };
+            records.push_channel_messages(&[push]).unwrap();
+            let waiting = records.waiting_channel_messages(i64::MAX, 10).unwrap();
+            let draft = NewDraft {
+                reason: "suggest".to_owned(),
+                question: text.to_owned(),
+                summary: String::new(),
+                reply: String::new(),
+            };
+            let settlement = ChannelSettlement {
+                deliveries: vec![delivery("kf", conversation, json!({"text": text}))],
+                draft: Some(draft),
+                session_id,
+                event: Some(("answered".to_owned(), json!({"text": text}))),
+                ..ChannelSettlement::default()
+            };
+            records.settle_channel_message(waiting[0].id, &settlement).unwrap();
+        }
+        let told = json!({"question": "张工的线能提速吗？", "message_id": answer});
+        records.add_channel_delivery(&delivery("hook:crm", "1", told)).unwrap();
+        records.add_channel_delivery(&delivery("hook:crm", "2", json!({"message_id": "another"}))).unwrap();
+
+        assert_eq!(records.erase_customer("c-1", None).unwrap().unwrap().messages, 5);
+        let left = |conversation: &str| {
+            let recent = records.recent_channel_messages("kf", conversation, 10).unwrap().len();
+            (recent, records.channel_conversation("kf", conversation).unwrap().session_id)
+        };
+        assert_eq!((left("theirs"), left("other").0), ((0, None), 1));
+        let waiting = records.waiting_channel_deliveries(i64::MAX, 10).unwrap();
+        let mut deliveries: Vec<_> =
+            waiting.iter().map(|row| (row.account.as_str(), row.conversation.as_str())).collect();
+        deliveries.sort_unstable();
+        assert_eq!(deliveries, [("hook:crm", "2"), ("kf", "other")]);
+        let events = records.channel_events("kf", 10).unwrap();
+        assert!(events.iter().all(|event| event.conversation.as_deref() != Some("theirs")));
     }
 }
