@@ -20,6 +20,7 @@ mod interactions;
 mod keys;
 mod personal;
 mod schema;
+mod versions;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -38,6 +39,7 @@ pub use interactions::{Interaction, InteractionKind, NewInteraction};
 pub use keys::{Key, KeyLimits, KeyRole, UnknownRole};
 pub use personal::{Erased, PersonalData};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
+pub use versions::{NewVersion, Version, VersionLimits};
 
 /// The records of one data folder.
 ///

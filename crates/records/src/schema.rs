@@ -17,11 +17,12 @@ use crate::RecordsError;
 const APPLICATION_ID: i64 = 0x4644_636B;
 
 /// By number, rising.
-const MIGRATIONS: [(i64, &str); 4] = [
+const MIGRATIONS: [(i64, &str); 5] = [
     (1, include_str!("migrations/0001.sql")),
     (2, include_str!("migrations/0002.sql")),
     (3, include_str!("migrations/0003.sql")),
     (4, include_str!("migrations/0004.sql")),
+    (7, include_str!("migrations/0007.sql")),
 ];
 
 /// Opens, checks and migrates the file; makes it where it is missing.

@@ -12,7 +12,9 @@ mod assets;
 mod channels;
 mod chat;
 mod conversations;
+mod curation;
 mod customers;
+mod difference;
 mod documents;
 mod error;
 mod feedback;
@@ -29,6 +31,7 @@ mod preview;
 mod printed;
 mod search;
 mod serve;
+mod sources;
 mod sse;
 mod state;
 mod telemetry;
@@ -42,6 +45,7 @@ use axum::middleware::{from_fn_with_state, map_response};
 use axum::routing::{get, post};
 pub use channels::ChannelSettings;
 use channels::{manage, webhooks};
+pub use curation::CurationSettings;
 use error::ApiError;
 pub use flightdeck_channels::{Account, AccountError, Hook};
 pub use printed::{chat_reply, personal_data, search_reply};
@@ -59,6 +63,16 @@ pub fn router(state: AppState) -> Router {
         .route("/api/v1/send-preview", post(preview::send_preview))
         .route("/api/v1/documents/{*id}", get(documents::document))
         .route("/api/v1/knowledge/files", get(knowledge::files))
+        .route("/api/v1/knowledge/files/{*path}", get(knowledge::file))
+        .route(
+            "/api/v1/knowledge/source/{*path}",
+            get(sources::read).put(sources::write).delete(sources::delete),
+        )
+        .route("/api/v1/knowledge/status/{*path}", post(sources::status))
+        .route("/api/v1/knowledge/versions/{*path}", get(sources::versions))
+        .route("/api/v1/knowledge/difference/{*path}", get(sources::difference))
+        .route("/api/v1/knowledge/restore/{*path}", post(sources::restore))
+        .route("/api/v1/knowledge/health", get(knowledge::health))
         .route("/api/v1/customers", get(customers::list).post(customers::create))
         .route(
             "/api/v1/customers/{id}",

@@ -11,7 +11,7 @@ use crate::channels::{manage, webhooks};
 use crate::wire::{StreamDelta, StreamMeta};
 use crate::{
     chat, conversations, customers, documents, feedback, health, interactions, knowledge, oversight, preview,
-    search,
+    search, sources,
 };
 
 #[derive(OpenApi)]
@@ -27,6 +27,15 @@ use crate::{
         preview::send_preview,
         documents::document,
         knowledge::files,
+        knowledge::file,
+        knowledge::health,
+        sources::read,
+        sources::write,
+        sources::delete,
+        sources::status,
+        sources::versions,
+        sources::difference,
+        sources::restore,
         customers::list,
         customers::create,
         customers::read,
@@ -89,7 +98,9 @@ impl Modify for Keys {
         for (path, item) in &mut openapi.paths.paths {
             if path.starts_with("/api/") {
                 for operation in
-                    [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten()
+                    [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete]
+                        .into_iter()
+                        .flatten()
                 {
                     operation.security = Some(vec![key.clone()]);
                 }

@@ -11,4 +11,5 @@
 /** `name` is the page's place in the address (`#documents`), `icon` a line in a square of 24. */
 export const PAGES = [
   { name: "documents", zh: "资料", en: "Documents", icon: "M6 3h8l4 4v14H6zM14 3v4h4M9 12h6M9 16h6", load: () => import("./documents.js") },
+  { name: "health", zh: "检查", en: "Health", icon: "M3 12h4l3-7 4 14 3-7h4", load: () => import("./health.js") },
 ];
