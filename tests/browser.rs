@@ -1,6 +1,6 @@
 //! The page in a real browser: what a rep does with it, from the keyboard to the records.
 
-mod chromium;
+pub mod chromium;
 mod curation;
 mod doing;
 mod figures;

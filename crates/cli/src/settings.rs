@@ -27,7 +27,7 @@ const DEFAULT_DATA: &str = "data";
 const DEFAULT_MODEL: &str = "models/multilingual-e5-small";
 
 /// All keys; a dot is a table in the file and `_` in a variable's name.
-const KEYS: [&str; 36] = [
+const KEYS: [&str; 39] = [
     "knowledge",
     "data",
     "model",
@@ -64,6 +64,9 @@ const KEYS: [&str; 36] = [
     "generator.answer_price",
     "generator.concurrent",
     "outward.private_hosts",
+    "versions.keep",
+    "versions.total_mb",
+    "check.internal_words",
 ];
 
 /// All settings, valid.
@@ -99,6 +102,10 @@ pub struct Config {
     pub corpus: flightdeck_corpus::Settings,
     /// Fusion and vector search.
     pub retrieval: flightdeck_retrieval::Settings,
+    /// How much is kept of what the knowledge files were.
+    pub versions: flightdeck_records::VersionLimits,
+    /// What `check` looks for; the words stand on one line in the settings, with spaces between.
+    pub findings: flightdeck_corpus::FindingSettings,
     /// The program's own file, to start it again in another role.
     pub program: PathBuf,
 }
@@ -385,6 +392,26 @@ fn validate(table: &Table, around: &Surroundings<'_>) -> Result<Config, Failure>
             )? << 20,
         },
         retrieval: ranking(table)?,
+        versions: flightdeck_records::VersionLimits {
+            per_file: table.get(
+                "versions.keep",
+                30,
+                |n| (1..=10_000).contains(n),
+                ("a whole number from 1 to 10000", " 1 到 10000 的整数"),
+            )?,
+            total_bytes: table.get(
+                "versions.total_mb",
+                2048,
+                |n: &u64| (1..=1 << 20).contains(n),
+                ("a whole number from 1 to 1048576", " 1 到 1048576 的整数"),
+            )? << 20,
+        },
+        findings: match table.0.get("check.internal_words") {
+            None => flightdeck_corpus::FindingSettings::default(),
+            Some(value) => flightdeck_corpus::FindingSettings {
+                internal_words: value.text.split_whitespace().map(str::to_owned).collect(),
+            },
+        },
     };
     Ok(config)
 }

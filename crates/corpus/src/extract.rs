@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::build::{Built, Setting, build};
 use crate::chunking::Layout;
 use crate::corpus::CorpusError;
+use crate::document::Document;
 use crate::lines::LineIndex;
 use crate::meta::Meta;
 use crate::problem::Problem;
@@ -99,6 +100,22 @@ pub fn extract(path: &Path, worker: Option<&Worker>) -> Result<Extracted, Corpus
         Err(problem) => extracted.warnings.push(problem),
     }
     Ok(extracted)
+}
+
+/// The documents of a file that has these bytes, read on its own: without defaults, sidecar and transcripts. For texts
+/// of other days than today's.
+///
+/// # Errors
+/// What is wrong with the file.
+pub fn documents_of(path: &str, bytes: &[u8], worker: Option<&Worker>) -> Result<Vec<Document>, Problem> {
+    let Some(format) = Format::of(path) else {
+        let (message, message_zh) = ("not a format of the knowledge folder", "不支持的文件格式");
+        return Err(Problem::warning(path, None, "unsupported", message, message_zh));
+    };
+    let source = read(path, format, bytes, worker)?;
+    let given = Meta::default();
+    let mut setting = Setting { path, given: &given, transcript: &mut |_| None };
+    Ok(build(source, &mut setting, &mut Vec::new()).into_iter().map(|built| built.document).collect())
 }
 
 fn fill(extracted: &mut Extracted, path: &str, mut source: Source) {

@@ -131,7 +131,7 @@ pub(crate) fn unreadable(path: &str, error: &io::Error) -> Problem {
 }
 
 /// Hidden files, and what editors and systems leave behind.
-fn is_hidden(name: &str) -> bool {
+pub(crate) fn is_hidden(name: &str) -> bool {
     let lower = name.to_lowercase();
     name.starts_with(['.', '~'])
         || name.ends_with('~')

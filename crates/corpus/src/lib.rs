@@ -21,6 +21,7 @@ mod corpus;
 mod document;
 mod encoding;
 mod extract;
+mod findings;
 mod folder;
 mod kept_table;
 mod lines;
@@ -30,18 +31,22 @@ mod problem;
 mod reader;
 mod readers;
 mod sentence;
+mod shelf;
+mod status;
 mod structure;
 mod worker;
 
 pub use context::{context_header, heading_below_title};
 pub use corpus::{Corpus, CorpusError, SourceFile};
 pub use document::{Audience, Chunk, ChunkId, Document, DocumentId, Field, Kind, Location, Profile, Status};
-pub use extract::{Extracted, ExtractedSection, ExtractedTable, extract};
+pub use extract::{Extracted, ExtractedSection, ExtractedTable, documents_of, extract};
+pub use findings::{FindingSettings, advice, findings};
 pub use kept_table::{KeptPlace, KeptRow, KeptTableError, keep_row};
 pub use problem::{Problem, Severity};
 pub use reader::Reader;
 pub use sentence::sentences;
 use serde::{Deserialize, Serialize};
+pub use shelf::{Expected, Shelf, ShelfError, Shelved};
 pub use worker::{Limits as ReadLimits, Worker, serve as serve_reading};
 
 /// Counts a text's tokens as the embedding model will see them.

@@ -29,7 +29,8 @@ pub struct Problem {
     /// A stable word for programs: `unreadable`, `encoding`, `front_matter`, `duplicate_id`, `empty`, `binary`,
     /// `too_large`, `unsupported`, `unknown_key`, `bad_value`, `bad_audience`, `bad_date`, `bad_row`,
     /// `orphan_sidecar`, `folder_defaults`, `outside_link`, `unknown_supersedes`, `duplicate_row`,
-    /// `no_columns`, `transcript`, `synonyms`, `crashed`, `timeout`, `memory`, `encrypted`, `scanned`, `incomplete`.
+    /// `no_columns`, `transcript`, `synonyms`, `crashed`, `timeout`, `memory`, `encrypted`, `scanned`, `incomplete`,
+    /// and those of [`crate::findings`].
     pub code: String,
     /// What is wrong, in English, lower case.
     pub message: String,

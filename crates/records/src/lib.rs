@@ -24,6 +24,7 @@ mod personal;
 mod phrases;
 mod schema;
 mod sign_in;
+mod versions;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -46,6 +47,7 @@ pub use personal::{Erased, PersonalData};
 pub use phrases::{NewPhrase, Phrase, PhraseQuery, PhraseState};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 pub use sign_in::{Holder, Rep, SignIn, SignInError, TokenRefusal};
+pub use versions::{NewVersion, Version, VersionLimits};
 
 /// The records of one data folder.
 ///

@@ -14,6 +14,7 @@ mod generation;
 mod highlight;
 mod index;
 mod lexical;
+mod lost_questions;
 mod query;
 mod sealed;
 mod spelling;
@@ -32,6 +33,7 @@ pub use explain::{
 pub use fusion::{Balance, FusionBy, FusionSettings};
 pub use index::{Index, Summary};
 pub use lexical::LexicalSettings;
+pub use lost_questions::lost_questions;
 pub use query::{Filters, Mode, Passage, Query, Scores};
 use serde::{Deserialize, Serialize};
 pub use store::{Access, Progress, Store, UpdateReport};

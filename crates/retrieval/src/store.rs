@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
-use flightdeck_corpus::{Corpus, Document, DocumentId, Problem, Reader, context_header};
+use flightdeck_corpus::{Corpus, Document, DocumentId, Problem, Reader, SourceFile, context_header};
 use flightdeck_models::{Embedder, ModelError};
 use serde::Serialize;
 
@@ -137,6 +137,18 @@ impl Store {
     /// Why the generation found on disk was not used, if one was found and not used.
     pub fn damage(&self) -> Option<&str> {
         self.damage.as_deref()
+    }
+
+    /// The knowledge files from which the current generation was made; none before the first.
+    pub fn sources(&self) -> Vec<SourceFile> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.as_ref().map(|(_, manifest)| manifest.sources.clone()).unwrap_or_default()
+    }
+
+    /// What was wrong in the folder when the current generation was made.
+    pub fn problems(&self) -> Vec<Problem> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.as_ref().map(|(_, manifest)| manifest.problems.clone()).unwrap_or_default()
     }
 
     /// The model that embeds.

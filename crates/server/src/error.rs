@@ -11,9 +11,11 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use flightdeck_assistant::AssistantError;
+use flightdeck_corpus::ShelfError;
 use flightdeck_records::RecordsError;
 use flightdeck_retrieval::RetrievalError;
 
+use crate::curation::CurationError;
 use crate::wire::{ErrorBody, ErrorDetail};
 
 /// A request that was not answered, and why.
@@ -136,6 +138,34 @@ impl From<AssistantError> for ApiError {
                 ..Self::invalid("request_id", "was used for another message; give each message its own")
             },
             error => Self::internal(&error),
+        }
+    }
+}
+
+impl From<CurationError> for ApiError {
+    fn from(error: CurationError) -> Self {
+        match error {
+            CurationError::Shelf(error) => Self::from(error),
+            CurationError::Records(error) => Self::from(error),
+        }
+    }
+}
+
+impl From<ShelfError> for ApiError {
+    fn from(error: ShelfError) -> Self {
+        let message = error.to_string();
+        match error {
+            ShelfError::BadPath(_) => Self { code: "bad_path", ..Self::invalid("path", message) },
+            ShelfError::Missing => Self::not_found(message),
+            ShelfError::Exists => Self::new(StatusCode::CONFLICT, "exists", message),
+            ShelfError::Changed => Self::new(StatusCode::PRECONDITION_FAILED, "changed", message),
+            ShelfError::TooLarge(_) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message),
+            ShelfError::Unsafe(_) => Self::new(StatusCode::CONFLICT, "unsafe", message),
+            ShelfError::Io(error) => {
+                tracing::error!(%error, "the knowledge folder cannot be read or written");
+                let message = "the knowledge folder cannot be read or written; the server's log says why";
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "folder", message)
+            }
         }
     }
 }

@@ -258,7 +258,15 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
 /// # Errors
 /// When it is too long, takes too long, or breaks off.
 pub(crate) async fn read_body(body: Body) -> Result<Bytes, ApiError> {
-    tokio::time::timeout(BODY_TIMEOUT, read(body)).await.unwrap_or_else(|_| {
+    read_body_up_to(body, MAX_BODY_BYTES, BODY_TIMEOUT).await
+}
+
+/// As [`read_body`], for bodies of other lengths.
+///
+/// # Errors
+/// As [`read_body`].
+pub(crate) async fn read_body_up_to(body: Body, most: usize, within: Duration) -> Result<Bytes, ApiError> {
+    tokio::time::timeout(within, read(body, most)).await.unwrap_or_else(|_| {
         Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the body did not arrive in time"))
     })
 }
@@ -271,16 +279,16 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-async fn read(body: Body) -> Result<Bytes, ApiError> {
+async fn read(body: Body, most: usize) -> Result<Bytes, ApiError> {
     let mut chunks = body.into_data_stream();
     let mut bytes = Vec::new();
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|_| ApiError::malformed("the body broke off"))?;
-        if bytes.len() + chunk.len() > MAX_BODY_BYTES {
+        if bytes.len() + chunk.len() > most {
             return Err(ApiError::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "too_large",
-                format!("the body may have at most {MAX_BODY_BYTES} bytes"),
+                format!("the body may have at most {most} bytes"),
             ));
         }
         bytes.extend_from_slice(&chunk);

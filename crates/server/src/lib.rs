@@ -13,7 +13,9 @@ mod channels;
 mod chat;
 mod conversations;
 mod cors;
+mod curation;
 mod customers;
+mod difference;
 mod documents;
 mod error;
 mod feedback;
@@ -36,6 +38,7 @@ mod printed;
 mod search;
 mod serve;
 mod sign_in;
+mod sources;
 mod sse;
 mod state;
 mod telemetry;
@@ -50,6 +53,7 @@ use axum::middleware::{from_fn_with_state, map_response};
 use axum::routing::{delete, get, patch, post};
 pub use channels::ChannelSettings;
 use channels::{manage, webhooks};
+pub use curation::CurationSettings;
 use error::ApiError;
 pub use flightdeck_channels::{Account, AccountError, Hook};
 pub use mcp::{Pipe, serve_pipe};
@@ -69,6 +73,16 @@ pub fn router(state: AppState) -> Router {
         .route("/api/v1/send-preview", post(preview::send_preview))
         .route("/api/v1/documents/{*id}", get(documents::document))
         .route("/api/v1/knowledge/files", get(knowledge::files))
+        .route("/api/v1/knowledge/files/{*path}", get(knowledge::file))
+        .route(
+            "/api/v1/knowledge/source/{*path}",
+            get(sources::read).put(sources::write).delete(sources::delete),
+        )
+        .route("/api/v1/knowledge/status/{*path}", post(sources::status))
+        .route("/api/v1/knowledge/versions/{*path}", get(sources::versions))
+        .route("/api/v1/knowledge/difference/{*path}", get(sources::difference))
+        .route("/api/v1/knowledge/restore/{*path}", post(sources::restore))
+        .route("/api/v1/knowledge/health", get(knowledge::health))
         .route("/api/v1/customers", get(customers::list).post(customers::create))
         .route(
             "/api/v1/customers/{id}",

@@ -11,7 +11,7 @@ use crate::channels::{manage, webhooks};
 use crate::wire::{StreamDelta, StreamMeta};
 use crate::{
     chat, conversations, customers, documents, feedback, gaps, health, insights, interactions, keys,
-    knowledge, mcp, openai, oversight, phrases, preview, search, sign_in, trial,
+    knowledge, mcp, openai, oversight, phrases, preview, search, sign_in, sources, trial,
 };
 
 #[derive(OpenApi)]
@@ -28,6 +28,15 @@ use crate::{
         preview::send_preview,
         documents::document,
         knowledge::files,
+        knowledge::file,
+        knowledge::health,
+        sources::read,
+        sources::write,
+        sources::delete,
+        sources::status,
+        sources::versions,
+        sources::difference,
+        sources::restore,
         customers::list,
         customers::create,
         customers::read,
@@ -115,7 +124,9 @@ impl Modify for Keys {
             let needs_key = ["/api/", "/v1/", "/mcp"].iter().any(|prefix| path.starts_with(prefix));
             if needs_key && path != "/api/v1/sign-in" {
                 for operation in
-                    [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten()
+                    [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete]
+                        .into_iter()
+                        .flatten()
                 {
                     operation.security = Some(vec![key.clone()]);
                 }

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use flightdeck_assistant::Assistant;
 use flightdeck_records::Records;
-use flightdeck_retrieval::{Index, Store, UpdateReport};
+use flightdeck_retrieval::{Index, Progress, Store, UpdateReport};
 
 use flightdeck_channels::{Guard, Outward, Pipeline, Timing};
 
 use crate::channels::{AssistantEngine, ChannelSettings, Queue, Rejections};
+use crate::curation::{Curation, CurationSettings};
 use crate::error::ApiError;
 use crate::telemetry::Telemetry;
 use crate::turns::Turns;
@@ -54,6 +55,7 @@ struct Shared {
     /// The knowledge folder, where answers written in the console go.
     kept_tables: OnceLock<PathBuf>,
     rejections: Rejections,
+    curation: OnceLock<Arc<Curation>>,
 }
 
 /// A state that does not keep itself alive, for what the state itself holds.
@@ -92,6 +94,7 @@ impl AppState {
             pipeline: OnceLock::new(),
             kept_tables: OnceLock::new(),
             rejections: Rejections::default(),
+            curation: OnceLock::new(),
         }))
     }
 
@@ -118,14 +121,61 @@ impl AppState {
         })
     }
 
-    /// Counts an update of the index in the metrics, and asks the questions again that wait for what it brought.
+    /// Counts an update of the index in the metrics, keeps the states in which the files were found, and asks the questions
+    /// again that wait for what it brought.
     pub fn record_update(&self, report: &UpdateReport) {
         self.0.telemetry.index_updated(report);
+        if let Some(curation) = self.0.curation.get() {
+            curation.set_done(None);
+            if let Err(error) = curation.note_folder(&self.0.records) {
+                tracing::error!(%error, "the states of the knowledge files could not be kept");
+            }
+        }
         if report.changed
             && let Err(error) = crate::gaps::ask_again(self)
         {
             tracing::warn!(code = error.code, "questions without an answer could not be asked again");
         }
+    }
+
+    /// Lets those who look after the knowledge change this folder. Only the first call counts.
+    pub fn curate(&self, settings: CurationSettings) {
+        // A second call leaves the folder that is open.
+        let _ = self.0.curation.set(Arc::new(Curation::new(settings)));
+    }
+
+    /// Tells those who watch how far the running update is.
+    pub fn show_progress(&self, progress: Progress) {
+        if let Some(curation) = self.0.curation.get() {
+            curation.set_step(progress);
+        }
+    }
+
+    /// Tells those who watch that the update has failed.
+    pub fn show_failure(&self, error: &str) {
+        if let Some(curation) = self.0.curation.get() {
+            curation.set_done(Some(error.to_owned()));
+        }
+    }
+
+    /// The folder as it can be changed.
+    ///
+    /// # Errors
+    /// `not_ready` where the server was started without one.
+    pub(crate) fn curation(&self) -> Result<Arc<Curation>, ApiError> {
+        self.0.curation.get().cloned().ok_or_else(ApiError::not_ready)
+    }
+
+    /// Runs `work` on the folder, on a thread that may wait for a disk.
+    ///
+    /// # Errors
+    /// Those of `work`; `internal` when it panics.
+    pub(crate) async fn with_curation<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Curation, &Records) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let curation = self.curation()?;
+        self.with_records(move |records| work(&curation, records)).await
     }
 
     /// The engine and the generation that is current now.

@@ -707,7 +707,14 @@ async fn every_described_address_exists_and_every_reference_in_the_description_r
         "/api/v1/insights",
         "/api/v1/keys",
         "/api/v1/keys/{id}",
+        "/api/v1/knowledge/difference/{path}",
         "/api/v1/knowledge/files",
+        "/api/v1/knowledge/files/{path}",
+        "/api/v1/knowledge/health",
+        "/api/v1/knowledge/restore/{path}",
+        "/api/v1/knowledge/source/{path}",
+        "/api/v1/knowledge/status/{path}",
+        "/api/v1/knowledge/versions/{path}",
         "/api/v1/me",
         "/api/v1/phrases",
         "/api/v1/phrases/{id}",
@@ -731,7 +738,11 @@ async fn every_described_address_exists_and_every_reference_in_the_description_r
     assert_eq!(addresses, expected);
     for (path, operations) in paths {
         for method in operations.as_object().unwrap().keys() {
-            let address = path.replace("{id}", "x").replace("{account}", "x").replace("{platform}", "x");
+            let address = path
+                .replace("{id}", "x")
+                .replace("{path}", "x")
+                .replace("{account}", "x")
+                .replace("{platform}", "x");
             let request = request(&method.to_uppercase(), &address, &[], Body::empty());
             let response = server.send(HERE, request).await;
             let status = response.status().as_u16();

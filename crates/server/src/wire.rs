@@ -461,6 +461,9 @@ pub(crate) struct DocumentReply {
     pub superseded_by: Option<String>,
     /// All extracted text; quotes are parts of it.
     pub text: String,
+    /// The version of its file, where an older state was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<i64>,
 }
 
 /// What the index holds.
@@ -654,6 +657,7 @@ impl DocumentReply {
             valid_until: document.valid_until,
             superseded_by,
             text: document.text.clone(),
+            version: None,
         }
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use flightdeck_assistant::Assistant;
 use flightdeck_records::Records;
 use flightdeck_retrieval::{Access, Store, UpdateReport};
-use flightdeck_server::{AppState, Limits};
+use flightdeck_server::{AppState, CurationSettings, Limits};
 
 use super::customers::RECORDS_FILE;
 use crate::failure::Failure;
@@ -22,6 +22,9 @@ use crate::progress::UpdateBar;
 use crate::settings::Config;
 use crate::watch::{Listener, Watcher};
 use crate::{Verdict, workbench};
+
+/// Old states of knowledge files, in the data folder.
+const VERSIONS_FOLDER: &str = "versions";
 
 /// Runs `serve` until it is told to stop.
 ///
@@ -43,6 +46,14 @@ pub fn run(config: &Config) -> Result<Verdict, Failure> {
     let assistant = Assistant::new(store.clone(), Some(records)).with_writer(writer);
     state.attach(store.clone(), Arc::new(assistant));
     state.keep_tables_in(config.knowledge.clone());
+    state.curate(CurationSettings {
+        knowledge: config.knowledge.clone(),
+        versions: config.data.join(VERSIONS_FOLDER),
+        max_file_bytes: config.corpus.max_file_bytes,
+        limits: config.versions,
+        findings: config.findings.clone(),
+        worker: Some(Arc::new(workbench::worker(config))),
+    });
     if !config.channels.is_empty() {
         state.connect(config.channels.clone()).map_err(|error| cannot_connect(&error))?;
     }
@@ -153,8 +164,10 @@ fn listener(language: Language, state: AppState) -> Listener {
     // Only the first update has a bar; later ones are quick and happen behind a person's back.
     let bar = Arc::new(Mutex::new(Some(UpdateBar::new(language))));
     let shown = bar.clone();
+    let watched = state.clone();
     Listener {
         progress: Box::new(move |progress| {
+            watched.show_progress(progress);
             if let Some(bar) = shown.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
                 bar.show(progress);
             }
@@ -168,7 +181,10 @@ fn listener(language: Language, state: AppState) -> Listener {
                         ready(language, report);
                     }
                 }
-                Err(error) => tracing::error!(error, "the index could not be updated; serving the last one"),
+                Err(error) => {
+                    state.show_failure(&error);
+                    tracing::error!(error, "the index could not be updated; serving the last one");
+                }
             }
         }),
     }

@@ -21,7 +21,7 @@ mod xlsx_format;
 
 pub(crate) use csv::records as csv_records;
 pub(crate) use flow::{Flow, page_at};
-pub(crate) use prose::{Front, Prose};
+pub(crate) use prose::{Front, Prose, read as read_prose};
 pub(crate) use records::{Records, render_records};
 pub(crate) use subtitles::Transcript;
 
