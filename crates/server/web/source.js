@@ -3,7 +3,7 @@
 
 import { h } from "./dom.js";
 import { t } from "./i18n.js";
-import { ApiError, readDocument, saveKey } from "./api.js";
+import { ApiError, readDocument, readDocumentThen, saveKey } from "./api.js";
 import { audienceBadge, failureText, keyForm, kindTag, linkRow, placeOf } from "./view.js";
 
 // Above this many lines only the part round the quote is built, so that a huge file cannot stall the page.
@@ -45,7 +45,7 @@ export function sourcePanel(dialog, { announce, onClose }) {
     if (!dialog.open) show();
     dialog.querySelector("h2").focus({ preventScroll: true });
     try {
-      const source = await readDocument(citation.document.id, { audience, signal: request.signal });
+      const source = await readCited(citation, audience, request.signal);
       if (reading !== request) return;
       const header = dialog.querySelector("header");
       const hadFocus = header.contains(document.activeElement);
@@ -63,6 +63,27 @@ export function sourcePanel(dialog, { announce, onClose }) {
   return { open, close, isOpen: () => dialog.open };
 }
 
+/** The document; where it no longer holds the quote of an earlier answer, as it was when that was given. */
+async function readCited(citation, audience, signal) {
+  const { document: { id, path }, quote, at } = citation;
+  const mayLookBack = at && audience === "internal";
+  let source = null;
+  try {
+    source = await readDocument(id, { audience, signal });
+  } catch (error) {
+    if (!mayLookBack || error.kind !== "notFound") throw error;
+  }
+  if (source && (!mayLookBack || !quote || source.text?.includes(quote))) return source;
+  try {
+    const then = await readDocumentThen(id, { path, at, signal });
+    return then.text?.includes(quote) || !source ? { ...then, at } : source;
+  } catch (error) {
+    // What is there now is better than nothing.
+    if (source && error.name !== "AbortError") return source;
+    throw error;
+  }
+}
+
 function head(source, citation, close, actions) {
   const place = placeOf(citation.location);
   const states = { draft: "statusDraft", archived: "statusArchived" };
@@ -73,6 +94,7 @@ function head(source, citation, close, actions) {
       h("button", { type: "button", className: "plain close", onclick: close }, t("close"))),
     h("h2", { id: "source-title", tabIndex: -1 }, source.title),
     h("p", { className: "place" }, h("span", { className: "path" }, source.path), place && ` · ${place}`),
+    source.version && h("p", { className: "internal-banner" }, t("asItWas", { date: new Date(source.at).toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" }) })),
     source.valid_until && h("p", { className: "place" }, t("validUntil", { date: source.valid_until })),
     linkRow(source, actions));
 }
