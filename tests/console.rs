@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::browser::chromium::Browser;
 use crate::packed::docx;
-use crate::support::{Server, folder, small_knowledge};
+use crate::support::{Server, folder, small_knowledge, wait_for};
 
 fn text(words: &str) -> String {
     format!("<w:p><w:r><w:t>{words}</w:t></w:r></w:p>")
@@ -88,7 +88,7 @@ fn what_is_not_saved_is_asked_about_and_a_table_is_edited_in_its_cells() {
     let expected = before.replace("每 500 小时保养一次。", "\"每 600 小时，\"\"保养\"\"一次。\"");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), expected, "the other cells stay to the letter");
     browser.value("location.hash = '#health'");
-    browser.wait_for("document.querySelector('h1').innerText === '检查'");
+    browser.wait_for("document.querySelector('h1')?.innerText === '检查'");
     browser.wait_for("document.querySelector('.nothing, .problems')");
     browser.expect_no_complaints();
 }
@@ -120,4 +120,34 @@ fn a_rep_s_key_is_told_what_is_missing_and_another_can_be_given() {
         json!(false).clone(),
         "the focus is somewhere"
     );
+}
+
+#[test]
+fn an_earlier_answer_opens_the_text_it_was_given_from() {
+    let Some(mut browser) = Browser::start() else { return };
+    let (knowledge, data) = (small_knowledge(), folder());
+    let server = Server::start(knowledge.path(), data.path());
+    let versions = "/api/v1/knowledge/versions/products/pump.md";
+    wait_for("the first state to be kept", || {
+        let kept: serde_json::Value = server.get(versions).json().unwrap();
+        kept["versions"].as_array().is_some_and(|versions| !versions.is_empty()).then_some(())
+    });
+    let answer = server.chat("K7 保修多久？", "internal");
+    assert!(answer["answer"].as_str().unwrap().contains("24 个月"), "{answer}");
+    let path = knowledge.path().join("products/pump.md");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("整机保修 24 个月", "整机质保 36 个月")).unwrap();
+    wait_for("the change to be served", || {
+        let now: serde_json::Value = server.get("/api/v1/documents/pump-k7").json().unwrap();
+        now["text"].as_str().unwrap().contains("36 个月").then_some(())
+    });
+    browser.open(&server.url("/"));
+    browser.click("#open-history");
+    browser.wait_for("document.querySelector('.history-list button')");
+    browser.click(".history-list button");
+    browser.wait_for("document.querySelector('.card-open')");
+    browser.click(".card-open");
+    browser.wait_for("document.querySelector('.source .internal-banner')?.innerText.includes('后来改过')");
+    browser.wait_for("document.querySelector('.source mark')?.innerText.includes('24 个月')");
+    browser.expect_no_complaints();
 }

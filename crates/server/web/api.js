@@ -97,6 +97,9 @@ export async function readDocument(id, { audience, signal }) {
   return readJson(response);
 }
 
+/** The document as it was at a time, for the company's own people; `path` finds one that is gone. */
+export const readDocumentThen = (id, { path, at, signal }) => get(`documents/${encodeURIComponent(id)}`, { audience: "internal", path, at }, signal);
+
 /** What of the answer to a question may be sent to the customer. */
 export const sendPreview = (request) => post("send-preview", request);
 

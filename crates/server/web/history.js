@@ -51,10 +51,10 @@ export function day(time) {
 /** The turns of a conversation as the server keeps it. */
 export function turnsOf({ id, audience, customer_id: customerId, messages }) {
   const turns = [];
-  for (const { id: messageId, role, text, answer, feedback } of messages) {
+  for (const { id: messageId, role, text, answer, feedback, created_at: at } of messages) {
     if (role === "user") turns.push({ question: text, audience, customer: null, customerId, customerName: null, state: "stopped", text: "", citations: [], intent: null, reply: null, error: null });
     else if (turns.length) {
-      Object.assign(turns.at(-1), { state: "done", feedback, intent: answer.intent, reply: { session_id: id, message_id: messageId, answer: text, ...answer } });
+      Object.assign(turns.at(-1), { state: "done", feedback, intent: answer.intent, reply: { session_id: id, message_id: messageId, answer: text, ...answer, citations: answer.citations.map((citation) => ({ ...citation, at })) } });
     }
   }
   return turns;

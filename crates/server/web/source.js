@@ -3,7 +3,7 @@
 
 import { h } from "./dom.js";
 import { t } from "./i18n.js";
-import { readDocument } from "./api.js";
+import { readDocument, readDocumentThen } from "./api.js";
 import { failureNote, isAbort } from "./failure.js";
 import { audienceBadge, datesOf, kindTag, linkRow, placeOf } from "./view.js";
 
@@ -46,7 +46,7 @@ export function sourcePanel(dialog, { announce, onClose }) {
     if (!dialog.open) show();
     dialog.querySelector("h2").focus({ preventScroll: true });
     try {
-      const source = await readDocument(citation.document.id, { audience, signal: request.signal });
+      const source = await readCited(citation, audience, request.signal);
       if (reading !== request) return;
       const header = dialog.querySelector(".head");
       const hadFocus = header.contains(document.activeElement);
@@ -62,6 +62,27 @@ export function sourcePanel(dialog, { announce, onClose }) {
   return { open, close, isOpen: () => dialog.open };
 }
 
+/** The document; where it no longer holds the quote of an earlier answer, as it was when that was given. */
+async function readCited(citation, audience, signal) {
+  const { document: { id, path }, quote, at } = citation;
+  const mayLookBack = at && audience === "internal";
+  let source = null;
+  try {
+    source = await readDocument(id, { audience, signal });
+  } catch (error) {
+    if (!mayLookBack || error.kind !== "notFound") throw error;
+  }
+  if (source && (!mayLookBack || !quote || source.text?.includes(quote))) return source;
+  try {
+    const then = await readDocumentThen(id, { path, at, signal });
+    return then.text?.includes(quote) || !source ? { ...then, at } : source;
+  } catch (error) {
+    // What is there now is better than nothing.
+    if (source && error.name !== "AbortError") return source;
+    throw error;
+  }
+}
+
 function head(source, citation, close, actions) {
   const place = placeOf(citation.location);
   const states = { draft: "statusDraft", archived: "statusArchived" };
@@ -72,6 +93,7 @@ function head(source, citation, close, actions) {
       h("button", { type: "button", className: "plain close", onclick: close }, t("close"))),
     h("h2", { id: "source-title", tabIndex: -1 }, source.title),
     h("p", { className: "place" }, h("span", { className: "path" }, source.path), place && ` · ${place}`),
+    source.version && h("p", { className: "internal-banner" }, t("asItWas", { date: new Date(source.at).toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" }) })),
     datesOf(source) && h("p", { className: "place" }, datesOf(source)),
     linkRow(source, actions));
 }
