@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Parser;
+use flightdeck_models::Kernel;
 use flightdeck_records::KeyLimits;
 
 use crate::args::{
@@ -151,8 +152,22 @@ fn dispatch(config: &Config, command: Command) -> Result<Verdict, Failure> {
         Command::Extract(args) => commands::extract::run(config, &args),
         // Handled before there are settings.
         Command::ReadWorker => Ok(Verdict::Well),
-        Command::Bench(BenchCommand::Embed { texts, threads, output }) => {
-            commands::bench_embed::run(config, &texts, threads, output)
+        Command::Bench(BenchCommand::Embed { texts, threads, kernel, vectors, output }) => {
+            let kernel = kernel.as_deref().map_or(Kernel::Auto, |name| match name {
+                "candle" => Kernel::Candle,
+                "portable" => Kernel::Portable,
+                "avx2" => Kernel::Avx2,
+                "avx-vnni" => Kernel::AvxVnni,
+                _ => Kernel::Avx512,
+            });
+            let (texts, vectors) = (texts.as_path(), vectors.as_deref());
+            let task = commands::bench_embed::Task { texts, threads, kernel, vectors };
+            commands::bench_embed::run(config, &task, output)
+        }
+        Command::Bench(BenchCommand::Vectors { rows, questions, dimension, graph, top_k, output }) => {
+            let (dimension, top_k) = (dimension as usize, top_k as usize);
+            let task = commands::bench_vectors::Task { rows, questions, dimension, graph, top_k };
+            commands::bench_vectors::run(config, &task, output)
         }
         Command::Bench(BenchCommand::Search { synthetic, output }) => {
             commands::bench_search::run(config, synthetic, output)

@@ -31,12 +31,15 @@
 //!   the same bits whatever it is batched with.
 //! * Pooling (mean or first token) and scaling to unit length.
 //!
+//! `byte_rows` multiplies one vector with many on the same kernels, for a vector index.
+//!
 //! # Where unsafe code is
 //!
 //! In `kernels` and below, nowhere else in the project.
 
 mod bert;
 mod breaker;
+mod byte_rows;
 mod candle_encoder;
 mod chat_tokenizer;
 mod encoder;
@@ -56,6 +59,7 @@ mod weights;
 
 use std::path::PathBuf;
 
+pub use byte_rows::{ByteKernel, ByteQuestion, push_row, row_bytes, row_sum};
 pub use generator::{Finish, GenerateError, Generated, Generator, Listener, Prompt, Usage};
 pub use http_generator::{HttpGenerator, HttpSettings, Prices, ProxySettings, Secret, SetupError};
 pub use import::{ImportOptions, ImportReport, import};
@@ -64,7 +68,7 @@ pub use local_generator::{LocalGenerator, LocalSettings};
 pub use manifest::{
     Architecture, FileEntry, ListedModel, MANIFEST_FILE, Manifest, Pooling, Source, list, verify,
 };
-pub use memory::peak_memory_bytes;
+pub use memory::{cpu_time, peak_memory_bytes};
 
 /// Turns texts into unit vectors of one dimension; more similar texts have a larger dot product.
 pub trait Embedder: Send + Sync {

@@ -14,10 +14,12 @@ mod highlight;
 mod index;
 mod lexical;
 mod query;
+mod rows;
 mod sealed;
 mod spelling;
 mod store;
 mod text;
+mod vector_set;
 mod windows;
 mod zones;
 
@@ -31,6 +33,7 @@ pub use query::{Filters, Mode, Passage, Query, Scores};
 use serde::{Deserialize, Serialize};
 pub use store::{Access, Progress, Store, UpdateReport};
 pub use text::{fold_text, is_han};
+pub use vector_set::{RowFilter, VectorSet};
 
 /// Everything about an index that a user may set and that a generation depends on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

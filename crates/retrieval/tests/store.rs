@@ -249,6 +249,20 @@ fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
 }
 
 #[test]
+fn a_generation_of_another_format_is_named_not_read_and_made_anew() {
+    let data = tempfile::tempdir().expect("a temporary folder");
+    drop(published(data.path(), vec![document("a", "第一")]));
+    let manifest = data.path().join("index/gen-000001/manifest.json");
+    // As an older program left it: another format, and fields that nobody knows here.
+    std::fs::write(&manifest, r#"{"format": 2, "rows": "vectors.f32"}"#).expect("is written");
+    let store = Store::open(data.path(), Access::Write, embedder()).expect("opens");
+    assert!(store.current().is_none());
+    assert!(store.damage().is_some_and(|damage| damage.contains("format 2")), "{:?}", store.damage());
+    store.publish(&corpus(vec![document("a", "第一")]), &|_| true).expect("publishes");
+    assert_eq!(ids(&store, &query("第一", Audience::Customer)), ["a"]);
+}
+
+#[test]
 fn the_graph_finds_what_the_scan_finds_before_and_after_a_reload() {
     let data = tempfile::tempdir().expect("a temporary folder");
     let settings = Settings {
