@@ -302,12 +302,24 @@ fn extract_shows_what_the_reader_makes_of_each_format() {
 }
 
 #[test]
-fn models_are_listed_and_nothing_is_pretended_to_be_fetched() {
+fn models_are_listed_and_a_fetch_says_what_it_lacks() {
     let models = run(&["models", "list", "--json"]).expect_status(0).json();
     let default = &models.as_array().unwrap()[0];
     assert_eq!((&default["name"], &default["dimension"]), (&"multilingual-e5-small".into(), &384.into()));
     assert!(default["problem"].is_null(), "{default}");
-    run(&["models", "pull", "some-model"]).expect_one_line(&["some-model", "ships with the program"]);
+    run(&["models", "pull", "some-model"]).expect_one_line(&["some-model", "bge-small-zh-v1.5"]);
+    run(&["models", "pull", "bge-small-zh-v1.5"]).expect_one_line(&["hub.address", "FLIGHTDECK_HUB_ADDRESS"]);
+    let data = folder();
+    let pull = |address: &str| {
+        let mut command = flightdeck();
+        command.args(["models", "pull", "bge-small-zh-v1.5", "--data"]).arg(data.path());
+        let output = command.env("FLIGHTDECK_HUB_ADDRESS", address).output().unwrap();
+        crate::support::Ran::from(output)
+    };
+    let refused = pull("http://127.0.0.1:9/");
+    assert!(refused.stderr.contains("outward.private_hosts"), "{refused:#?}");
+    assert_eq!(refused.status, Some(2));
+    assert!(pull("hub").stderr.contains("`hub.address`"));
 }
 
 #[test]

@@ -147,7 +147,7 @@ fn dispatch(config: &Config, command: Command) -> Result<Verdict, Failure> {
         Command::Eval(EvalCommand::Retrieval(args)) => commands::eval::retrieval(config, &args),
         Command::Eval(EvalCommand::Answers(args)) => commands::eval::answers(config, &args),
         Command::Models(ModelsCommand::List(output)) => commands::models::list(config, output),
-        Command::Models(ModelsCommand::Pull { name }) => commands::models::pull(&name),
+        Command::Models(ModelsCommand::Pull { name }) => commands::models::pull(config, &name),
         Command::Models(ModelsCommand::Import { file }) => commands::models::import(config, &file),
         Command::Extract(args) => commands::extract::run(config, &args),
         // Handled before there are settings.

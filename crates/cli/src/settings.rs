@@ -27,7 +27,7 @@ const DEFAULT_DATA: &str = "data";
 const DEFAULT_MODEL: &str = "models/multilingual-e5-small";
 
 /// All keys; a dot is a table in the file and `_` in a variable's name.
-const KEYS: [&str; 36] = [
+const KEYS: [&str; 37] = [
     "knowledge",
     "data",
     "model",
@@ -64,6 +64,7 @@ const KEYS: [&str; 36] = [
     "generator.answer_price",
     "generator.concurrent",
     "outward.private_hosts",
+    "hub.address",
 ];
 
 /// All settings, valid.
@@ -75,6 +76,8 @@ pub struct Config {
     pub data: PathBuf,
     /// The folder of the embedding model.
     pub model: PathBuf,
+    /// Where `models pull` fetches from; what stands before `/OWNER/NAME/resolve/…`.
+    pub hub: Option<String>,
     /// A folder of prompts that replace built-in ones.
     pub prompts: Option<PathBuf>,
     /// The language model that words answers; `None` leaves them composed.
@@ -330,6 +333,7 @@ fn validate(table: &Table, around: &Surroundings<'_>) -> Result<Config, Failure>
         knowledge: table.path("knowledge", around).unwrap_or_else(|| find(DEFAULT_KNOWLEDGE)),
         data: table.path("data", around).unwrap_or_else(|| around.current_dir.join(DEFAULT_DATA)),
         model: table.path("model", around).unwrap_or_else(|| find(DEFAULT_MODEL)),
+        hub: table.text("hub.address"),
         prompts: table.path("prompts", around),
         generator: generator(table, around)?,
         threads: table.get(

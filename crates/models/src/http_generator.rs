@@ -127,17 +127,22 @@ pub struct HttpGenerator {
     runtime: Option<Runtime>,
 }
 
+/// Chooses how TLS is computed, once for the process; must come before the first client.
+pub(crate) fn install_tls() {
+    static PROVIDER: Once = Once::new();
+    PROVIDER.call_once(|| {
+        // An error means that the process has one already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+}
+
 impl HttpGenerator {
     /// A generator of these settings; does not connect yet.
     ///
     /// # Errors
     /// As [`SetupError`].
     pub fn new(settings: HttpSettings) -> Result<Self, SetupError> {
-        static PROVIDER: Once = Once::new();
-        PROVIDER.call_once(|| {
-            // An error means that the process has one already.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-        });
+        install_tls();
         let endpoint = format!("{}/chat/completions", settings.address.trim_end_matches('/'));
         let endpoint = Url::parse(&endpoint)
             .ok()
@@ -550,7 +555,7 @@ fn broken(error: &dyn fmt::Display) -> Trouble {
 }
 
 /// The innermost reason: the outer ones only say that there was one. Addresses stay out.
-fn said(error: &reqwest::Error) -> String {
+pub(crate) fn said(error: &reqwest::Error) -> String {
     let mut reason: &dyn std::error::Error = error;
     while let Some(inner) = reason.source() {
         reason = inner;

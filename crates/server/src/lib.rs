@@ -42,6 +42,7 @@ use axum::routing::{get, post};
 pub use channels::ChannelSettings;
 use channels::{manage, webhooks};
 use error::ApiError;
+pub use flightdeck_channels::is_public;
 pub use flightdeck_channels::{Account, AccountError, Hook};
 pub use printed::{chat_reply, personal_data, search_reply};
 pub use serve::serve;
