@@ -38,6 +38,16 @@ impl Secret {
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
+
+    /// The text, to be sent and for nothing else.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether a header can carry it.
+    pub(crate) fn can_be_sent(&self) -> bool {
+        self.0.bytes().all(|byte| byte.is_ascii_graphic())
+    }
 }
 
 impl fmt::Debug for Secret {
@@ -148,7 +158,7 @@ impl HttpGenerator {
             .ok()
             .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
             .ok_or_else(|| SetupError::Address(settings.address.clone()))?;
-        if settings.key.as_ref().is_some_and(|Secret(key)| !key.bytes().all(|b| b.is_ascii_graphic())) {
+        if settings.key.as_ref().is_some_and(|key| !key.can_be_sent()) {
             return Err(SetupError::Key);
         }
         let client = Client::builder()
