@@ -302,12 +302,55 @@ fn extract_shows_what_the_reader_makes_of_each_format() {
 }
 
 #[test]
-fn models_are_listed_and_nothing_is_pretended_to_be_fetched() {
+fn models_are_listed_and_a_fetch_says_what_it_lacks() {
     let models = run(&["models", "list", "--json"]).expect_status(0).json();
     let default = &models.as_array().unwrap()[0];
     assert_eq!((&default["name"], &default["dimension"]), (&"multilingual-e5-small".into(), &384.into()));
     assert!(default["problem"].is_null(), "{default}");
-    run(&["models", "pull", "some-model"]).expect_one_line(&["some-model", "ships with the program"]);
+    run(&["models", "pull", "some-model"]).expect_one_line(&["some-model", "bge-small-zh-v1.5"]);
+    run(&["models", "pull", "bge-small-zh-v1.5"]).expect_one_line(&["hub.address", "FLIGHTDECK_HUB_ADDRESS"]);
+    let data = folder();
+    let pull = |address: &str| {
+        let mut command = flightdeck();
+        command.args(["models", "pull", "bge-small-zh-v1.5", "--data"]).arg(data.path());
+        let output = command.env("FLIGHTDECK_HUB_ADDRESS", address).output().unwrap();
+        crate::support::Ran::from(output)
+    };
+    let refused = pull("http://127.0.0.1:9/");
+    assert!(refused.stderr.contains("outward.private_hosts"), "{refused:#?}");
+    assert_eq!(refused.status, Some(2));
+    assert!(pull("hub").stderr.contains("`hub.address`"));
+}
+
+#[test]
+fn vectors_are_measured_exactly_and_by_the_graph() {
+    let (files, data) = (folder(), folder());
+    let vectors = |n: usize, seed: usize| -> Vec<u8> {
+        let numbers = (0..n * 16).map(|i| ((i * 7919 + seed) * 104_729 % 2003) as f32 / 1001.0 - 1.0);
+        let rows: Vec<f32> = numbers.collect();
+        let unit = |row: &[f32]| -> Vec<f32> {
+            let length = row.iter().map(|value| value * value).sum::<f32>().sqrt();
+            row.iter().map(|value| value / length).collect()
+        };
+        rows.chunks_exact(16).flat_map(unit).flat_map(f32::to_le_bytes).collect()
+    };
+    let (rows, questions) = (files.path().join("rows"), files.path().join("questions"));
+    std::fs::write(&rows, vectors(500, 1)).unwrap();
+    std::fs::write(&questions, vectors(5, 77)).unwrap();
+    let bench = |dimension: &str| {
+        let mut command = flightdeck();
+        command.args(["bench", "vectors", "--graph", "--json", "--dimension", dimension]);
+        command.arg("--rows").arg(&rows).arg("--questions").arg(&questions).arg("--data").arg(data.path());
+        crate::support::Ran::from(command.output().unwrap())
+    };
+    let report = bench("16").expect_status(0).json();
+    assert_eq!((&report["rows"], &report["questions"]), (&500.into(), &5.into()));
+    let searches = report["searches"].as_array().unwrap();
+    assert!(searches.iter().any(|search| search["by"] == "graph"));
+    for search in searches.iter().filter(|search| search["by"] == "scan") {
+        assert!(search["recall"].as_f64().unwrap() > 0.97, "{search}");
+    }
+    bench("17").expect_one_line(&["--dimension"]);
 }
 
 #[test]

@@ -265,6 +265,33 @@ pub enum BenchCommand {
         /// Threads (default: the `threads` setting)
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
         threads: Option<u16>,
+        /// How to compute, instead of the fastest way of this machine
+        #[arg(long, value_name = "KERNEL", value_parser = ["candle", "portable", "avx2", "avx-vnni", "avx512"])]
+        kernel: Option<String>,
+        /// Write the vectors to this file: f32, little-endian, row after row
+        #[arg(long, value_name = "FILE")]
+        vectors: Option<PathBuf>,
+        #[command(flatten)]
+        #[allow(missing_docs, reason = "described there")]
+        output: JsonArgs,
+    },
+    /// Time and recall of the vector search alone, exact and by the graph, with filters
+    Vectors {
+        /// Vectors: f32, little-endian, row after row
+        #[arg(long, value_name = "FILE")]
+        rows: PathBuf,
+        /// Questions, in the same form
+        #[arg(long, value_name = "FILE")]
+        questions: PathBuf,
+        /// Numbers of a vector
+        #[arg(long, value_name = "N", default_value_t = 384, value_parser = clap::value_parser!(u32).range(1..=8192))]
+        dimension: u32,
+        /// Build and walk the graph too, whatever the number of vectors
+        #[arg(long)]
+        graph: bool,
+        /// Nearest ones to find
+        #[arg(long, value_name = "K", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        top_k: u32,
         #[command(flatten)]
         #[allow(missing_docs, reason = "described there")]
         output: JsonArgs,

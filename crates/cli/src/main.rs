@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Parser;
+use flightdeck_models::Kernel;
 use flightdeck_records::{KeyLimits, NewKey};
 
 use crate::args::{
@@ -155,14 +156,28 @@ fn dispatch(
         Command::Eval(EvalCommand::Answers(args)) => commands::eval::answers(config, &args),
         Command::Eval(EvalCommand::Refusal(args)) => commands::eval::refusal(config, &args),
         Command::Models(ModelsCommand::List(output)) => commands::models::list(config, output),
-        Command::Models(ModelsCommand::Pull { name }) => commands::models::pull(&name),
+        Command::Models(ModelsCommand::Pull { name }) => commands::models::pull(config, &name),
         Command::Models(ModelsCommand::Import { file }) => commands::models::import(config, &file),
         Command::Extract(args) => commands::extract::run(config, &args),
         // Handled before there are settings.
         Command::ReadWorker => Ok(Verdict::Well),
         Command::Bench(BenchCommand::Answers(args)) => commands::bench_answers::run(config, &args),
-        Command::Bench(BenchCommand::Embed { texts, threads, output }) => {
-            commands::bench_embed::run(config, &texts, threads, output)
+        Command::Bench(BenchCommand::Embed { texts, threads, kernel, vectors, output }) => {
+            let kernel = kernel.as_deref().map_or(Kernel::Auto, |name| match name {
+                "candle" => Kernel::Candle,
+                "portable" => Kernel::Portable,
+                "avx2" => Kernel::Avx2,
+                "avx-vnni" => Kernel::AvxVnni,
+                _ => Kernel::Avx512,
+            });
+            let (texts, vectors) = (texts.as_path(), vectors.as_deref());
+            let task = commands::bench_embed::Task { texts, threads, kernel, vectors };
+            commands::bench_embed::run(config, &task, output)
+        }
+        Command::Bench(BenchCommand::Vectors { rows, questions, dimension, graph, top_k, output }) => {
+            let (dimension, top_k) = (dimension as usize, top_k as usize);
+            let task = commands::bench_vectors::Task { rows, questions, dimension, graph, top_k };
+            commands::bench_vectors::run(config, &task, output)
         }
         Command::Bench(BenchCommand::Search { synthetic, output }) => {
             commands::bench_search::run(config, synthetic, output)

@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use flightdeck_models::{HttpSettings, LocalSettings, Prices, ProxySettings, Secret};
+use flightdeck_models::{
+    EmbeddingProtocol, HttpEmbedderSettings, HttpSettings, LocalSettings, Prices, ProxySettings, Secret,
+};
 use flightdeck_server::ChannelSettings;
 
 use crate::channels;
@@ -27,7 +29,7 @@ const DEFAULT_DATA: &str = "data";
 const DEFAULT_MODEL: &str = "models/multilingual-e5-small";
 
 /// All keys; a dot is a table in the file and `_` in a variable's name.
-const KEYS: [&str; 39] = [
+const KEYS: [&str; 51] = [
     "knowledge",
     "data",
     "model",
@@ -67,6 +69,18 @@ const KEYS: [&str; 39] = [
     "versions.keep",
     "versions.total_mb",
     "check.internal_words",
+    "hub.address",
+    "embedder.address",
+    "embedder.protocol",
+    "embedder.model",
+    "embedder.key",
+    "embedder.dimension",
+    "embedder.query_prefix",
+    "embedder.passage_prefix",
+    "embedder.max_tokens",
+    "embedder.batch",
+    "embedder.timeout_seconds",
+    "embedder.retries",
 ];
 
 /// All settings, valid.
@@ -78,6 +92,10 @@ pub struct Config {
     pub data: PathBuf,
     /// The folder of the embedding model.
     pub model: PathBuf,
+    /// A server that embeds instead of `model`.
+    pub embedder: Option<HttpEmbedderSettings>,
+    /// Where `models pull` fetches from; what stands before `/OWNER/NAME/resolve/…`.
+    pub hub: Option<String>,
     /// A folder of prompts that replace built-in ones.
     pub prompts: Option<PathBuf>,
     /// The language model that words answers; `None` leaves them composed.
@@ -337,6 +355,8 @@ fn validate(table: &Table, around: &Surroundings<'_>) -> Result<Config, Failure>
         knowledge: table.path("knowledge", around).unwrap_or_else(|| find(DEFAULT_KNOWLEDGE)),
         data: table.path("data", around).unwrap_or_else(|| around.current_dir.join(DEFAULT_DATA)),
         model: table.path("model", around).unwrap_or_else(|| find(DEFAULT_MODEL)),
+        embedder: embedder(table)?,
+        hub: table.text("hub.address"),
         prompts: table.path("prompts", around),
         generator: generator(table, around)?,
         threads: table.get(
@@ -457,6 +477,58 @@ fn ranking(table: &Table) -> Result<flightdeck_retrieval::Settings, Failure> {
             )?,
         },
     })
+}
+
+/// An address and a name make a server embed; all else only says how.
+fn embedder(table: &Table) -> Result<Option<HttpEmbedderSettings>, Failure> {
+    let (address, model) = match (table.text("embedder.address"), table.text("embedder.model")) {
+        (None, None) => return Ok(None),
+        (Some(address), Some(model)) => (address, model),
+        (known, _) => {
+            let (there, missing) = match known {
+                Some(_) => ("embedder.address", "embedder.model"),
+                None => ("embedder.model", "embedder.address"),
+            };
+            return Err(Failure::new(
+                format!("`{there}` is set and `{missing}` is not; an embedding server needs both"),
+                format!("已设置 {there}，但缺少 {missing}；使用向量服务需要两项都设置"),
+            ));
+        }
+    };
+    let protocol = table.get(
+        "embedder.protocol",
+        "openai".to_owned(),
+        |name: &String| matches!(name.as_str(), "openai" | "tei"),
+        ("one of openai, tei", " openai、tei 之一"),
+    )?;
+    let number = |key, default, most: usize| {
+        let wanted = (format!("a whole number from 1 to {most}"), format!(" 1 到 {most} 的整数"));
+        table.get(key, default, |n: &usize| (1..=most).contains(n), (&wanted.0, &wanted.1))
+    };
+    let dimension = match table.text("embedder.dimension") {
+        Some(_) => Some(number("embedder.dimension", 1, 8192)?),
+        None => None,
+    };
+    // A blank at a prefix's end is part of it.
+    let prefix = |key| table.0.get(key).map(|value| value.text.clone()).unwrap_or_default();
+    Ok(Some(HttpEmbedderSettings {
+        address,
+        protocol: if protocol == "tei" { EmbeddingProtocol::Tei } else { EmbeddingProtocol::OpenAi },
+        model,
+        key: table.text("embedder.key").map(Secret::new),
+        dimension,
+        query_prefix: prefix("embedder.query_prefix"),
+        passage_prefix: prefix("embedder.passage_prefix"),
+        max_tokens: number("embedder.max_tokens", 512, 131_072)?,
+        batch: number("embedder.batch", 32, 2048)?,
+        timeout: seconds(table, "embedder.timeout_seconds", 30.0)?,
+        retries: table.get(
+            "embedder.retries",
+            3,
+            |n| *n <= 10,
+            ("a whole number from 0 to 10", " 0 到 10 的整数"),
+        )?,
+    }))
 }
 
 /// Whether a model words answers is said by a file, or by an address and a name; all else only says how.
@@ -724,6 +796,24 @@ mod tests {
         assert!(text.contains("line 2"), "{text}");
         let text = complaint(None, Flags { config: Some("none.toml".into()), ..Flags::default() }, &[]);
         assert!(text.contains("none.toml") && text.contains("--config"), "{text}");
+    }
+
+    #[test]
+    fn a_server_embeds_where_an_address_and_a_name_say_so() {
+        let dir = folder(Some(
+            "[embedder]\naddress = \"http://tei\"\nmodel = \"bge\"\nprotocol = \"tei\"\nquery_prefix = \"q: \"\n",
+        ));
+        let config = gather(dir.path(), &Flags::default(), &[("FLIGHTDECK_EMBEDDER_DIMENSION", "512")]);
+        let embedder = config.expect("the settings are right").embedder.expect("a server is named");
+        assert_eq!((embedder.protocol, embedder.dimension), (EmbeddingProtocol::Tei, Some(512)));
+        assert_eq!((embedder.query_prefix.as_str(), embedder.batch), ("q: ", 32));
+        for wrong in
+            ["address = \"http://tei\"", "address = \"http://t\"\nmodel = \"m\"\nprotocol = \"grpc\""]
+        {
+            let dir = folder(Some(&format!("[embedder]\n{wrong}")));
+            let failure = gather(dir.path(), &Flags::default(), &[]).expect_err("a setting is wrong");
+            assert!(failure.text(Language::English).contains("`embedder."));
+        }
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! What most commands need before they can start: the models, the reader, the index.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use flightdeck_assistant::{Prompts, Writer};
 use flightdeck_corpus::{ReadLimits, Reader, Worker};
-use flightdeck_models::{Embedder, Generator, HttpGenerator, LocalGenerator, ModelError};
+use flightdeck_models::{
+    Embedder, Generator, HttpEmbedder, HttpGenerator, LocalGenerator, ModelError, SetupError,
+};
 use flightdeck_retrieval::{Access, Index, RetrievalError, Store};
 use jiff::civil::Date;
 
@@ -19,12 +22,48 @@ pub fn today() -> Date {
     jiff::Zoned::now().date()
 }
 
-/// Loads the configured model.
+/// Loads the configured model, or reaches for the server that embeds.
 ///
 /// # Errors
-/// When a file of it is missing or damaged.
+/// When a file of it is missing or damaged, or the server does not answer.
 pub fn load_model(config: &Config) -> Result<Arc<dyn Embedder>, Failure> {
-    Ok(flightdeck_models::load(&config.model, config.threads)?)
+    let Some(server) = &config.embedder else {
+        return Ok(flightdeck_models::load(&config.model, config.threads)?);
+    };
+    Ok(Arc::new(HttpEmbedder::new(server.clone()).map_err(|error| unusable_embedder(&error))?))
+}
+
+fn unusable_embedder(error: &SetupError) -> Failure {
+    let (advice_en, advice_zh) = match error {
+        SetupError::Address(_) => ("correct `embedder.address`", "请修正 embedder.address"),
+        SetupError::Key => ("correct `embedder.key`", "请修正 embedder.key"),
+        SetupError::Proxy | SetupError::Client(_) => (
+            "check that the server runs, or name `embedder.dimension` to start without it",
+            "请确认服务已启动，或设置 embedder.dimension 后再启动",
+        ),
+    };
+    Failure::new(
+        format!("the embedding server cannot be used: {error}; {advice_en}"),
+        format!("无法使用向量服务：{error}；{advice_zh}"),
+    )
+}
+
+/// Another model than the configured one, by its id, where it lies beside it or was fetched or imported: an index that was
+/// made with it can serve until it is made anew.
+fn other_model(config: &Config, id: &str) -> Option<Arc<dyn Embedder>> {
+    let beside = config.model.parent().map(Path::to_owned);
+    let folders = beside.into_iter().chain([config.data.join("models")]);
+    let (folder, _) = folders
+        .filter_map(|folder| flightdeck_models::list(&folder).ok())
+        .flatten()
+        .find(|(_, manifest)| manifest.as_ref().is_ok_and(|manifest| manifest.embedder_id() == id))?;
+    match flightdeck_models::load(&folder, config.threads) {
+        Ok(model) => Some(model),
+        Err(error) => {
+            tracing::warn!(%error, "the model that the index was made with cannot be loaded");
+            None
+        }
+    }
 }
 
 /// The language model that words answers, if the settings name one. A server is not asked anything yet; a file is
@@ -75,7 +114,8 @@ pub fn open_store(
     access: Access,
     embedder: Arc<dyn Embedder>,
 ) -> Result<Store, RetrievalError> {
-    let store = Store::open_with(&config.data, access, embedder, config.retrieval)?;
+    let find = |id: &str| other_model(config, id);
+    let store = Store::open_with_models(&config.data, access, embedder, config.retrieval, &find)?;
     if let Some(damage) = store.damage() {
         let lead = config.language.pick(
             "the index on disk cannot be used and is made anew from the knowledge folder",

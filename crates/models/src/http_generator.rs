@@ -38,6 +38,16 @@ impl Secret {
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
+
+    /// The text, to be sent and for nothing else.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether a header can carry it.
+    pub(crate) fn can_be_sent(&self) -> bool {
+        self.0.bytes().all(|byte| byte.is_ascii_graphic())
+    }
 }
 
 impl fmt::Debug for Secret {
@@ -127,23 +137,28 @@ pub struct HttpGenerator {
     runtime: Option<Runtime>,
 }
 
+/// Chooses how TLS is computed, once for the process; must come before the first client.
+pub(crate) fn install_tls() {
+    static PROVIDER: Once = Once::new();
+    PROVIDER.call_once(|| {
+        // An error means that the process has one already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+}
+
 impl HttpGenerator {
     /// A generator of these settings; does not connect yet.
     ///
     /// # Errors
     /// As [`SetupError`].
     pub fn new(settings: HttpSettings) -> Result<Self, SetupError> {
-        static PROVIDER: Once = Once::new();
-        PROVIDER.call_once(|| {
-            // An error means that the process has one already.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-        });
+        install_tls();
         let endpoint = format!("{}/chat/completions", settings.address.trim_end_matches('/'));
         let endpoint = Url::parse(&endpoint)
             .ok()
             .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
             .ok_or_else(|| SetupError::Address(settings.address.clone()))?;
-        if settings.key.as_ref().is_some_and(|Secret(key)| !key.bytes().all(|b| b.is_ascii_graphic())) {
+        if settings.key.as_ref().is_some_and(|key| !key.can_be_sent()) {
             return Err(SetupError::Key);
         }
         let client = Client::builder()
@@ -550,7 +565,7 @@ fn broken(error: &dyn fmt::Display) -> Trouble {
 }
 
 /// The innermost reason: the outer ones only say that there was one. Addresses stay out.
-fn said(error: &reqwest::Error) -> String {
+pub(crate) fn said(error: &reqwest::Error) -> String {
     let mut reason: &dyn std::error::Error = error;
     while let Some(inner) = reason.source() {
         reason = inner;

@@ -15,6 +15,7 @@ use crate::kernels::{
     linear_gelu, normalise, quantise,
 };
 use crate::manifest::Pooling;
+use crate::weights::BLOCK;
 
 /// Tokens that go through the feed-forward part together: their widened activations (half a megabyte for 1,536
 /// numbers a token) should stay in the second-level cache beside the weights.
@@ -209,7 +210,9 @@ impl Int8Encoder {
         let (n_panels, panel) = (weights.n_panels(), self.isa.panel());
         let half = n_panels / 2;
         let whole_blocks = block_columns.is_none_or(|columns| (half * panel).is_multiple_of(columns));
-        let split = split && n_panels.is_multiple_of(2) && whole_blocks;
+        // What follows rounds blocks of numbers, none of which may lie across the cut.
+        let whole_roundings = (half * panel).is_multiple_of(BLOCK);
+        let split = split && n_panels.is_multiple_of(2) && whole_blocks && whole_roundings;
         let columns = block_columns.unwrap_or(if split { half * panel } else { n_panels * panel });
         let layout = Layout { row_stride: columns, block_columns: columns, block_stride: n_rows * columns };
         let run = |panels: std::ops::Range<usize>, out: &mut [f32]| {

@@ -21,6 +21,7 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod buffer;
+mod bytes;
 mod matmul;
 mod pack;
 mod portable;
@@ -31,6 +32,7 @@ use std::ops::Range;
 
 pub(crate) use attention::{Head, Scratch};
 pub(crate) use buffer::Buffer;
+pub(crate) use bytes::{LINE, ZERO_POINT};
 pub(crate) use matmul::Layout;
 pub(crate) use pack::{Activations, PackedLinear, Scaling};
 pub(crate) use rowwise::Blocks;
@@ -217,6 +219,18 @@ entry_point!(
     /// Attention of one text and one head; the rows of `out` are `out_stride` apart.
     attend => attention::attend,
     (head: Head<'_>, scratch: &mut Scratch, out: &mut [f32], out_stride: usize)
+);
+
+entry_point!(
+    /// The products of one row of signed bytes with rows of bytes above a zero point of 128.
+    byte_products => bytes::products,
+    (question: &[i8], rows: &[u8], ids: &[u32], out: &mut [i32])
+);
+
+entry_point!(
+    /// The product of two rows of bytes above a zero point of 128.
+    byte_row_product => bytes::row_product,
+    (left: &[u8], right: &[u8], right_sum: i32, out: &mut i32)
 );
 
 #[cfg(test)]

@@ -31,18 +31,24 @@
 //!   the same bits whatever it is batched with.
 //! * Pooling (mean or first token) and scaling to unit length.
 //!
+//! `byte_rows` multiplies one vector with many on the same kernels, for a vector index.
+//!
 //! # Where unsafe code is
 //!
 //! In `kernels` and below, nowhere else in the project.
 
 mod bert;
 mod breaker;
+mod byte_rows;
 mod candle_encoder;
+mod catalog;
 mod chat_tokenizer;
 mod encoder;
 mod event_stream;
 mod generator;
+mod http_embedder;
 mod http_generator;
+mod hub;
 mod import;
 mod int8_encoder;
 mod kernels;
@@ -56,15 +62,19 @@ mod weights;
 
 use std::path::PathBuf;
 
+pub use byte_rows::{ByteKernel, ByteQuestion, push_row, row_bytes, row_sum};
+pub use catalog::{CatalogModel, catalog};
 pub use generator::{Finish, GenerateError, Generated, Generator, Listener, Prompt, Usage};
+pub use http_embedder::{EmbeddingProtocol, HttpEmbedder, HttpEmbedderSettings};
 pub use http_generator::{HttpGenerator, HttpSettings, Prices, ProxySettings, Secret, SetupError};
+pub use hub::{HubSettings, MayAsk, PullError, Pulled, Trust, pull};
 pub use import::{ImportOptions, ImportReport, import};
 pub use local::{Kernel, LoadOptions, LocalEmbedder, check_weights, load, load_with};
 pub use local_generator::{LocalGenerator, LocalSettings};
 pub use manifest::{
     Architecture, FileEntry, ListedModel, MANIFEST_FILE, Manifest, Pooling, Source, list, verify,
 };
-pub use memory::peak_memory_bytes;
+pub use memory::{cpu_time, peak_memory_bytes};
 
 /// Turns texts into unit vectors of one dimension; more similar texts have a larger dot product.
 pub trait Embedder: Send + Sync {

@@ -127,14 +127,7 @@ pub fn load_with(dir: &Path, options: LoadOptions) -> Result<LocalEmbedder, Mode
     let threads = options.threads.max(1);
     let pool = thread_pool("passages", threads)?;
     let question_pool = thread_pool("question", threads.min(QUESTION_THREADS))?;
-    let id = format!(
-        "{}@{}/{}/{:?}/{:?}",
-        manifest.name,
-        &manifest.weights_sha256().get(..12).unwrap_or_default(),
-        manifest.pooling.as_str(),
-        manifest.query_prefix,
-        manifest.passage_prefix,
-    );
+    let id = manifest.embedder_id();
     tracing::info!(model = %manifest.name, kernel = encoder.kernel(), threads, took_ms = started.elapsed().as_millis(), "model loaded");
     Ok(LocalEmbedder {
         id,
@@ -319,7 +312,7 @@ fn groups(ids: &[Vec<u32>]) -> Vec<Vec<usize>> {
 }
 
 /// Scales to unit length. A vector that has none comes from damaged weights and must not reach an index.
-fn unit(mut vector: Vec<f32>) -> Result<Vec<f32>, ModelError> {
+pub(crate) fn unit(mut vector: Vec<f32>) -> Result<Vec<f32>, ModelError> {
     let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
     if !length.is_finite() || length <= 0.0 {
         return Err(ModelError::Failed("the vector has no length; verify the model's files".to_owned()));

@@ -139,6 +139,18 @@ impl Manifest {
         self.file.iter().find(|entry| entry.name == self.weights).map_or("", |entry| entry.sha256.as_str())
     }
 
+    /// The [`crate::Embedder::id`] of the model once it is loaded.
+    pub fn embedder_id(&self) -> String {
+        format!(
+            "{}@{}/{}/{:?}/{:?}",
+            self.name,
+            self.weights_sha256().get(..12).unwrap_or_default(),
+            self.pooling.as_str(),
+            self.query_prefix,
+            self.passage_prefix,
+        )
+    }
+
     /// Checks the SHA-256 of every file of at most `max_bytes`.
     ///
     /// # Errors

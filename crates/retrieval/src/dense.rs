@@ -1,11 +1,13 @@
 //! The dense side: unit vectors, compared by dot product; exact where that is faster, a graph above.
 //!
-//! Equal texts share one vector row. An exact scan of 384 dimensions costs some 60 ns a row, has no build time and
-//! takes any filter for free; the graph (HNSW, Malkov and Yashunin 2018) pays above [`Settings::graph_from`] rows,
-//! and even there the scan answers when a filter leaves few rows, because a filtered graph walk grows with 1/share.
+//! Equal texts share one vector row. An exact scan of 384 dimensions costs some 10 ns a row, has no build time and
+//! takes any filter for less than nothing; the graph (HNSW, Malkov and Yashunin 2018) pays above
+//! [`VectorSettings::graph_from`] rows, and even there the scan answers when a filter leaves few rows, because a
+//! filtered graph walk grows with 1/share. Both find rows by bytes (`rows`) and put them in order by finer numbers.
 
 use std::path::Path;
 
+use flightdeck_models::ByteKernel;
 use hnsw_rs::api::AnnT;
 use hnsw_rs::hnswio::HnswIo;
 use hnsw_rs::prelude::{Distance, Hnsw};
@@ -13,6 +15,7 @@ use self_cell::self_cell;
 use serde::{Deserialize, Serialize};
 
 use crate::filter::Allowed;
+use crate::rows::{self, Rows};
 use crate::windows::Windows;
 
 /// When the graph is built and used.
@@ -38,13 +41,16 @@ const EF_CONSTRUCTION: usize = 200;
 const EF_SEARCH: usize = 200;
 const MAX_LAYERS: usize = 16;
 
-/// Cosine distance of unit vectors, never below 0 (rounding would otherwise make it so).
+/// Cosine distance of unit vectors given as points of bytes, never below 0 (rounding would otherwise make it so).
+///
+/// Points of bytes and not of `f32`: a walk of the graph is one cache miss after another, and a quarter of the bytes is
+/// a quarter of those.
 #[derive(Clone, Copy, Default)]
-struct UnitDot;
+struct PointDistance(ByteKernel);
 
-impl Distance<f32> for UnitDot {
-    fn eval(&self, a: &[f32], b: &[f32]) -> f32 {
-        (1.0 - dot(a, b)).max(0.0)
+impl Distance<u8> for PointDistance {
+    fn eval(&self, a: &[u8], b: &[u8]) -> f32 {
+        (1.0 - rows::point_product(self.0, a, b)).max(0.0)
     }
 }
 
@@ -66,7 +72,7 @@ where
     sums.iter().sum::<f32>() + tail
 }
 
-/// Vector rows and which chunk has which.
+/// Vector rows and which chunk has which, to be written.
 pub(crate) struct Vectors {
     pub dimension: usize,
     /// Row-major, `[n_rows, dimension]`.
@@ -77,14 +83,11 @@ pub(crate) struct Vectors {
     pub windows: Windows,
 }
 
-impl Vectors {
-    pub fn n_rows(&self) -> usize {
-        self.rows.len() / self.dimension.max(1)
-    }
-
-    pub fn row(&self, row: usize) -> &[f32] {
-        &self.rows[row * self.dimension..(row + 1) * self.dimension]
-    }
+/// As [`Vectors`], of an open generation.
+pub(crate) struct StoredVectors {
+    pub rows: Rows,
+    pub row_of_chunk: Vec<u32>,
+    pub windows: Windows,
 }
 
 self_cell!(
@@ -95,48 +98,67 @@ self_cell!(
     }
 );
 
-type Graph<'a> = Hnsw<'a, f32, UnitDot>;
+type Graph<'a> = Hnsw<'a, u8, PointDistance>;
 
-/// Builds the graph of all rows and writes it into `dir`; nothing is written where a scan is faster.
-pub(crate) fn write_graph(dir: &Path, vectors: &Vectors, settings: VectorSettings) -> Result<(), String> {
-    if vectors.n_rows() < settings.graph_from {
+/// Builds the graph of the rows in `dir` and writes it there; nothing is written where a scan is faster.
+pub(crate) fn write_graph(dir: &Path, dimension: usize, settings: VectorSettings) -> Result<(), String> {
+    let rows = Rows::open(dir, dimension)?;
+    if rows.len() < settings.graph_from {
         return Ok(());
     }
-    let graph: Graph = Hnsw::new(NEIGHBOURS, vectors.n_rows(), MAX_LAYERS, EF_CONSTRUCTION, UnitDot);
-    let rows: Vec<(&[f32], usize)> = (0..vectors.n_rows()).map(|row| (vectors.row(row), row)).collect();
-    graph.parallel_insert_slice(&rows);
+    let graph: Graph =
+        Hnsw::new(NEIGHBOURS, rows.len(), MAX_LAYERS, EF_CONSTRUCTION, PointDistance::default());
+    let points = rows.points();
+    let points: Vec<(&[u8], usize)> =
+        points.chunks_exact(rows.point_bytes()).enumerate().map(|(row, point)| (point, row)).collect();
+    graph.parallel_insert_slice(&points);
     let written = graph.file_dump(dir, GRAPH_NAME).map_err(|error| error.to_string())?;
     if written == GRAPH_NAME { Ok(()) } else { Err(format!("the graph was written as {written}")) }
 }
 
 /// The dense side of an open generation.
 pub(crate) struct Dense {
-    vectors: Vectors,
-    /// For every row the chunks that share it, in order.
-    chunks_of_row: Vec<Vec<u32>>,
+    vectors: StoredVectors,
+    /// For every row where its chunks begin in `chunks_by_row`, and behind the last row their number.
+    first_chunk: Vec<u32>,
+    /// The chunks by row, those of a row in order.
+    chunks_by_row: Vec<u32>,
+    /// Whether every chunk is the row of its own number, as it is where no two texts are equal.
+    one_to_one: bool,
     graph: Option<LoadedGraph>,
     settings: VectorSettings,
 }
 
 impl Dense {
-    pub fn open(dir: &Path, vectors: Vectors, settings: VectorSettings) -> Result<Self, String> {
-        let mut chunks_of_row = vec![Vec::new(); vectors.n_rows()];
+    pub fn open(dir: &Path, vectors: StoredVectors, settings: VectorSettings) -> Result<Self, String> {
+        let n_rows = vectors.rows.len();
+        let mut first_chunk = vec![0_u32; n_rows + 1];
         for (chunk, &row) in vectors.row_of_chunk.iter().enumerate() {
-            chunks_of_row
-                .get_mut(row as usize)
-                .ok_or_else(|| format!("chunk {chunk} names vector row {row}"))?
-                .push(chunk as u32);
+            *first_chunk
+                .get_mut(row as usize + 1)
+                .ok_or_else(|| format!("chunk {chunk} names vector row {row}"))? += 1;
         }
-        let graph = if vectors.n_rows() >= settings.graph_from {
+        for row in 0..n_rows {
+            first_chunk[row + 1] += first_chunk[row];
+        }
+        let mut next = first_chunk.clone();
+        let mut chunks_by_row = vec![0; vectors.row_of_chunk.len()];
+        for (chunk, &row) in vectors.row_of_chunk.iter().enumerate() {
+            let place = &mut next[row as usize];
+            chunks_by_row[*place as usize] = chunk as u32;
+            *place += 1;
+        }
+        let one_to_one = vectors.row_of_chunk.iter().enumerate().all(|(chunk, &row)| chunk as u32 == row);
+        let graph = if n_rows >= settings.graph_from {
             let owner = HnswIo::new(dir, GRAPH_NAME);
             let graph = LoadedGraph::try_new(owner, |io| {
-                io.load_hnsw_with_dist(UnitDot).map_err(|error| error.to_string())
+                io.load_hnsw_with_dist(PointDistance::default()).map_err(|error| error.to_string())
             })?;
             Some(graph)
         } else {
             None
         };
-        Ok(Self { vectors, chunks_of_row, graph, settings })
+        Ok(Self { vectors, first_chunk, chunks_by_row, one_to_one, graph, settings })
     }
 
     /// How near a chunk is to the question, -1 to 1: the mean of its own cosine and its best window's, which counts
@@ -157,7 +179,7 @@ impl Dense {
 
     /// Cosine of the question and a chunk as a whole.
     pub fn cosine(&self, question: &[f32], chunk: u32) -> f32 {
-        dot(question, self.vectors.row(self.vectors.row_of_chunk[chunk as usize] as usize))
+        self.vectors.rows.similarity(question, self.vectors.row_of_chunk[chunk as usize])
     }
 
     /// The same chunks by their [`Dense::similarity`], nearest first, equal ones in chunk order.
@@ -173,7 +195,7 @@ impl Dense {
         let n_chunks = self.vectors.row_of_chunk.len();
         match &self.graph {
             Some(graph) if allowed.len() * 100 >= n_chunks * self.settings.scan_below_percent => {
-                self.walk(graph, question, allowed, limit)
+                self.walk(graph, question, allowed, limit, EF_SEARCH.max(2 * limit))
             }
             _ => self.scan(question, allowed, limit),
         }
@@ -181,14 +203,17 @@ impl Dense {
 
     /// As [`Dense::search`], always by the exact scan: the reference for recall.
     pub fn scan(&self, question: &[f32], allowed: &Allowed, limit: usize) -> Vec<(u32, f32)> {
-        let mut hits = Vec::with_capacity(allowed.len());
-        for (row, chunks) in self.chunks_of_row.iter().enumerate() {
-            if chunks.iter().any(|&chunk| allowed.contains(chunk)) {
-                let similarity = dot(question, self.vectors.row(row));
-                hits.extend(chunks.iter().filter(|&&c| allowed.contains(c)).map(|&c| (c, similarity)));
+        let rows = if self.one_to_one {
+            self.vectors.rows.near(question, allowed.words(), limit)
+        } else {
+            let mut words = vec![0_u64; self.vectors.rows.len().div_ceil(64)];
+            for chunk in allowed.iter() {
+                let row = self.vectors.row_of_chunk[chunk as usize];
+                words[row as usize / 64] |= 1 << (row % 64);
             }
-        }
-        best(hits, limit)
+            self.vectors.rows.near(question, &words, limit)
+        };
+        self.in_order(question, rows, allowed, limit)
     }
 
     fn walk(
@@ -197,20 +222,46 @@ impl Dense {
         question: &[f32],
         allowed: &Allowed,
         limit: usize,
+        ef: usize,
     ) -> Vec<(u32, f32)> {
-        let wanted = limit.min(self.vectors.n_rows());
-        let is_allowed = |row: &usize| self.chunks_of_row[*row].iter().any(|&chunk| allowed.contains(chunk));
-        let ef = EF_SEARCH.max(2 * wanted);
-        let rows =
-            graph.with_dependent(|_, graph| graph.search_filter(question, wanted, ef, Some(&is_allowed)));
+        let is_allowed = |row: &usize| self.chunks_of(*row as u32).iter().any(|&c| allowed.contains(c));
+        let point = rows::point(question);
+        // As many as the walk has seen: the finer numbers below put them in order, not the graph's bytes.
+        let found = graph.with_dependent(|_, graph| {
+            if allowed.len() == self.vectors.row_of_chunk.len() {
+                graph.search_filter(&point, ef, ef, None)
+            } else {
+                graph.search_filter(&point, ef, ef, Some(&is_allowed))
+            }
+        });
+        let rows = found.into_iter().map(|neighbour| neighbour.d_id as u32).collect();
+        self.in_order(question, rows, allowed, limit)
+    }
+
+    /// As [`Dense::search`], always by the graph and with `ef` candidates; `None` where there is none.
+    pub fn walk_with(
+        &self,
+        question: &[f32],
+        allowed: &Allowed,
+        limit: usize,
+        ef: usize,
+    ) -> Option<Vec<(u32, f32)>> {
+        self.graph.as_ref().map(|graph| self.walk(graph, question, allowed, limit, ef))
+    }
+
+    /// The chunks that share a row, in order.
+    fn chunks_of(&self, row: u32) -> &[u32] {
+        let row = row as usize;
+        &self.chunks_by_row[self.first_chunk[row] as usize..self.first_chunk[row + 1] as usize]
+    }
+
+    /// The allowed chunks of some rows by their similarity in fine steps.
+    fn in_order(&self, question: &[f32], rows: Vec<u32>, allowed: &Allowed, limit: usize) -> Vec<(u32, f32)> {
         let mut hits = Vec::with_capacity(rows.len());
-        for neighbour in rows {
-            let row = neighbour.d_id;
-            // The graph's distances are clamped; the similarity is computed again, as the scan would.
-            let similarity = dot(question, self.vectors.row(row));
-            hits.extend(
-                self.chunks_of_row[row].iter().filter(|&&c| allowed.contains(c)).map(|&c| (c, similarity)),
-            );
+        for row in rows {
+            let similarity = self.vectors.rows.similarity(question, row);
+            let chunks = self.chunks_of(row).iter().filter(|&&chunk| allowed.contains(chunk));
+            hits.extend(chunks.map(|&chunk| (chunk, similarity)));
         }
         best(hits, limit)
     }

@@ -35,6 +35,20 @@ impl Allowed {
         self.bits.get(chunk / 64).is_some_and(|word| word >> (chunk % 64) & 1 == 1)
     }
 
+    /// One bit a chunk, the first chunk's lowest.
+    pub fn words(&self) -> &[u64] {
+        &self.bits
+    }
+
+    /// The chunks of the set, in order.
+    pub fn iter(&self) -> impl Iterator<Item = u32> {
+        self.bits.iter().enumerate().flat_map(|(idx, &word)| {
+            std::iter::successors(Some(word), |rest| Some(rest & rest.wrapping_sub(1)))
+                .take_while(|rest| *rest != 0)
+                .map(move |rest| idx as u32 * 64 + rest.trailing_zeros())
+        })
+    }
+
     /// How many chunks are in the set.
     pub fn len(&self) -> usize {
         self.count

@@ -16,19 +16,21 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::analysis::Analyzer;
-use crate::dense::{self, Dense, Vectors};
+use crate::dense::{self, Dense, StoredVectors, Vectors};
 use crate::index::{Contents, Index, Summary};
 use crate::lexical::{self, Lexical};
+use crate::rows::{self, Rows};
 use crate::windows::Windows;
 use crate::{RetrievalError, Settings};
 
 /// Raised whenever files of an older program must not be read: analysis, fields or layout changed.
-const FORMAT: u32 = 2;
+///
+/// 3: vectors as bytes and numbers of 16 bits instead of `f32`.
+const FORMAT: u32 = 3;
 const MANIFEST: &str = "manifest.json";
 const DOCUMENTS: &str = "documents.jsonl";
 const CHUNKS: &str = "chunks.jsonl";
 const SYNONYMS: &str = "synonyms.json";
-const VECTORS: &str = "vectors.f32";
 const ROWS: &str = "rows.u32";
 const WINDOWS: &str = "windows.i8";
 const LEXICAL: &str = "lexical";
@@ -47,6 +49,12 @@ pub(crate) struct Manifest {
     /// Problems of the folder, so that an update with nothing to do can still report them.
     pub problems: Vec<flightdeck_corpus::Problem>,
     files: BTreeMap<String, FileSeal>,
+}
+
+/// What every manifest of any format says.
+#[derive(Deserialize)]
+struct Written {
+    format: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,8 +79,7 @@ pub(crate) fn write(
     write_lines(&dir.join(CHUNKS), &corpus.chunks)?;
     let synonyms = serde_json::to_vec(&corpus.synonyms).expect("lists of words are JSON");
     write_file(&dir.join(SYNONYMS), &synonyms)?;
-    let bytes: Vec<u8> = vectors.rows.iter().flat_map(|value| value.to_le_bytes()).collect();
-    write_file(&dir.join(VECTORS), &bytes)?;
+    rows::write(dir, &vectors.rows, vectors.dimension)?;
     let bytes: Vec<u8> = vectors.row_of_chunk.iter().flat_map(|row| row.to_le_bytes()).collect();
     write_file(&dir.join(ROWS), &bytes)?;
     write_file(&dir.join(WINDOWS), &vectors.windows.to_bytes())?;
@@ -84,7 +91,7 @@ pub(crate) fn write(
         (chunk, *document)
     });
     lexical::write(&lexical_dir, &analyzer, chunks).map_err(RetrievalError::FullText)?;
-    dense::write_graph(dir, vectors, settings.vectors)
+    dense::write_graph(dir, vectors.dimension, settings.vectors)
         .map_err(|reason| RetrievalError::Damaged { path: dir.to_owned(), reason })?;
 
     let mut files = BTreeMap::new();
@@ -111,13 +118,15 @@ pub(crate) fn write(
 pub(crate) fn manifest(dir: &Path) -> Result<Manifest, RetrievalError> {
     let path = dir.join(MANIFEST);
     let bytes = std::fs::read(&path).map_err(RetrievalError::io("read", &path))?;
-    let manifest: Manifest = serde_json::from_slice(&bytes)
-        .map_err(|error| RetrievalError::Damaged { path: path.clone(), reason: error.to_string() })?;
-    if manifest.format != FORMAT {
-        let reason = format!("written in format {}, this program reads {FORMAT}", manifest.format);
+    let damaged =
+        |error: serde_json::Error| RetrievalError::Damaged { path: path.clone(), reason: error.to_string() };
+    // The format first: what else a manifest of another format holds is unknown.
+    let Written { format } = serde_json::from_slice(&bytes).map_err(damaged)?;
+    if format != FORMAT {
+        let reason = format!("written in format {format}, this program reads {FORMAT}");
         return Err(RetrievalError::Damaged { path, reason });
     }
-    Ok(manifest)
+    serde_json::from_slice(&bytes).map_err(damaged)
 }
 
 /// Opens a generation after checking every file against its seal.
@@ -143,10 +152,8 @@ pub(crate) fn open(
     };
     let synonyms: Vec<Vec<String>> =
         serde_json::from_slice(&read(SYNONYMS)?).map_err(|e| damaged(SYNONYMS, e.to_string()))?;
-    let rows = read(VECTORS)?
-        .chunks_exact(4)
-        .map(|b| f32::from_le_bytes(b.try_into().expect("chunks of four")))
-        .collect();
+    let misfit = |reason| RetrievalError::Damaged { path: dir.to_owned(), reason };
+    let rows = Rows::open(dir, manifest.dimension).map_err(misfit)?;
     let row_of_chunk: Vec<u32> = read(ROWS)?
         .chunks_exact(4)
         .map(|b| u32::from_le_bytes(b.try_into().expect("chunks of four")))
@@ -156,8 +163,8 @@ pub(crate) fn open(
     }
     let windows = Windows::from_bytes(&read(WINDOWS)?, manifest.dimension)
         .map_err(|misfit| damaged(WINDOWS, misfit.to_string()))?;
-    let vectors = Vectors { dimension: manifest.dimension, rows, row_of_chunk, windows };
-    let dense = Dense::open(dir, vectors, manifest.settings.vectors).map_err(|e| damaged(VECTORS, e))?;
+    let vectors = StoredVectors { rows, row_of_chunk, windows };
+    let dense = Dense::open(dir, vectors, manifest.settings.vectors).map_err(misfit)?;
     let analyzer = analyzer_of(&documents, &synonyms);
     let lexical =
         Lexical::open(&dir.join(LEXICAL), &analyzer, &synonyms).map_err(RetrievalError::FullText)?;

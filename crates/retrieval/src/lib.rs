@@ -16,11 +16,13 @@ mod index;
 mod lexical;
 mod lost_questions;
 mod query;
+mod rows;
 mod sealed;
 mod spelling;
 mod spread;
 mod store;
 mod text;
+mod vector_set;
 mod windows;
 mod zones;
 
@@ -38,6 +40,7 @@ pub use query::{Filters, Mode, Passage, Query, Scores};
 use serde::{Deserialize, Serialize};
 pub use store::{Access, Progress, Store, UpdateReport};
 pub use text::{fold_text, is_han};
+pub use vector_set::{RowFilter, VectorSet};
 
 /// Everything about an index that a user may set and that a generation depends on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -101,6 +101,22 @@ impl Store {
         embedder: Arc<dyn Embedder>,
         settings: Settings,
     ) -> Result<Self, RetrievalError> {
+        Self::open_with_models(data, access, embedder, settings, &|_| None)
+    }
+
+    /// As [`Store::open_with`]; where the current generation was made with another model than `embedder`, `find_model` is
+    /// asked for that one by its id. If it is found, the generation serves, with its own model for questions, until the
+    /// next [`Store::update`] has made one with `embedder`.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_with_models(
+        data: &Path,
+        access: Access,
+        embedder: Arc<dyn Embedder>,
+        settings: Settings,
+        find_model: &dyn Fn(&str) -> Option<Arc<dyn Embedder>>,
+    ) -> Result<Self, RetrievalError> {
         let writer = match access {
             Access::Read => None,
             Access::Write => {
@@ -117,7 +133,17 @@ impl Store {
             writer,
         };
         if let Some(name) = store.current_name() {
-            match generation::open(&store.index_folder().join(&name), store.embedder.clone()) {
+            let dir = store.index_folder().join(&name);
+            let made_with = generation::manifest(&dir).ok().map(|manifest| manifest.model);
+            let other = made_with.filter(|id| id != store.embedder.id()).and_then(|id| find_model(&id));
+            if let Some(other) = &other {
+                tracing::info!(
+                    generation = name,
+                    model = other.id(),
+                    "the index was made with another model and serves until it is made anew"
+                );
+            }
+            match generation::open(&dir, other.unwrap_or_else(|| store.embedder.clone())) {
                 Ok((index, manifest)) => store.swap(index, manifest),
                 Err(error) => {
                     tracing::warn!(generation = name, %error, "the index on disk is not used");
@@ -177,7 +203,11 @@ impl Store {
     pub fn is_up_to_date(&self, reader: &Reader) -> Result<bool, RetrievalError> {
         let sources = reader.scan()?;
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        Ok(current.as_ref().is_some_and(|(_, m)| m.sources == sources && m.settings == self.settings))
+        Ok(current.as_ref().is_some_and(|(_, manifest)| {
+            manifest.sources == sources
+                && manifest.settings == self.settings
+                && manifest.model == self.embedder.id()
+        }))
     }
 
     /// Brings the index up to date with the folder behind `reader`; does nothing when no file changed.

@@ -11,6 +11,45 @@ use flightdeck_retrieval::{
 };
 use jiff::civil::{Date, date};
 
+/// Another model: the same vectors turned round.
+struct Reversed(Arc<CharacterEmbedder>);
+
+impl Embedder for Reversed {
+    fn id(&self) -> &'static str {
+        "reversed"
+    }
+
+    fn dimension(&self) -> usize {
+        self.0.dimension()
+    }
+
+    fn max_tokens(&self) -> usize {
+        self.0.max_tokens()
+    }
+
+    fn count_tokens(&self, text: &str) -> usize {
+        self.0.count_tokens(text)
+    }
+
+    fn embed_query(&self, text: &str) -> Result<Vec<f32>, ModelError> {
+        let mut vector = self.0.embed_query(text)?;
+        vector.reverse();
+        Ok(vector)
+    }
+
+    fn embed_passages(
+        &self,
+        texts: &[&str],
+        progress: &(dyn Fn(usize) -> bool + Sync),
+    ) -> Result<Vec<Vec<f32>>, ModelError> {
+        let mut vectors = self.0.embed_passages(texts, progress)?;
+        for vector in &mut vectors {
+            vector.reverse();
+        }
+        Ok(vectors)
+    }
+}
+
 /// A deterministic double: a text's vector is the sum of pseudo-random vectors of its characters.
 struct CharacterEmbedder {
     embedded: AtomicUsize,
@@ -324,6 +363,50 @@ fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
         if path.is_dir() { found.extend(walk(&path)) } else { found.push(path) }
     }
     found
+}
+
+#[test]
+fn with_another_model_the_old_generation_serves_until_the_new_one_is_whole() {
+    let data = tempfile::tempdir().expect("a temporary folder");
+    let documents = || ["第一", "第二", "第三"].map(|text| document(text, text)).to_vec();
+    drop(published(data.path(), documents()));
+    let reversed: Arc<dyn Embedder> = Arc::new(Reversed(embedder()));
+    let open = |find: &dyn Fn(&str) -> Option<Arc<dyn Embedder>>| {
+        let settings = Settings::default();
+        Store::open_with_models(data.path(), Access::Write, reversed.clone(), settings, find).expect("opens")
+    };
+    let asked = Query { mode: Mode::Vector, ..query("第二", Audience::Customer) };
+
+    let store = open(&|_| None);
+    assert!(store.current().is_none() && store.damage().is_some_and(|damage| damage.contains("characters")));
+    drop(store);
+
+    let store = open(&|id| (id == "characters").then(|| embedder() as Arc<dyn Embedder>));
+    let old = store.current().expect("the old generation serves");
+    assert_eq!((old.summary().model.as_str(), ids(&store, &asked)[0].as_str()), ("characters", "第二"));
+    // A stopped update leaves it in place.
+    assert!(matches!(store.publish(&corpus(documents()), &|_| false), Err(RetrievalError::Cancelled)));
+    assert_eq!(store.current().expect("still there").summary().model, "characters");
+
+    store.publish(&corpus(documents()), &|_| true).expect("publishes");
+    assert_eq!(store.current().expect("is there").summary().model, "reversed");
+    assert_eq!(ids(&store, &asked)[0], "第二");
+    // Who asked before the swap still gets answers from what was there.
+    assert_eq!(old.search(&asked).expect("the old one answers")[0].document.id.to_string(), "第二");
+}
+
+#[test]
+fn a_generation_of_another_format_is_named_not_read_and_made_anew() {
+    let data = tempfile::tempdir().expect("a temporary folder");
+    drop(published(data.path(), vec![document("a", "第一")]));
+    let manifest = data.path().join("index/gen-000001/manifest.json");
+    // As an older program left it: another format, and fields that nobody knows here.
+    std::fs::write(&manifest, r#"{"format": 2, "rows": "vectors.f32"}"#).expect("is written");
+    let store = Store::open(data.path(), Access::Write, embedder()).expect("opens");
+    assert!(store.current().is_none());
+    assert!(store.damage().is_some_and(|damage| damage.contains("format 2")), "{:?}", store.damage());
+    store.publish(&corpus(vec![document("a", "第一")]), &|_| true).expect("publishes");
+    assert_eq!(ids(&store, &query("第一", Audience::Customer)), ["a"]);
 }
 
 #[test]

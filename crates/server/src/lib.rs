@@ -55,6 +55,7 @@ pub use channels::ChannelSettings;
 use channels::{manage, webhooks};
 pub use curation::CurationSettings;
 use error::ApiError;
+pub use flightdeck_channels::is_public;
 pub use flightdeck_channels::{Account, AccountError, Hook};
 pub use mcp::{Pipe, serve_pipe};
 pub use printed::{chat_reply, explained_reply, personal_data, search_reply};

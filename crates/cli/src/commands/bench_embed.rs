@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use flightdeck_eval::Latency;
+use flightdeck_models::{Embedder, Kernel, LoadOptions, cpu_time};
 use serde::Serialize;
 
 use crate::args::JsonArgs;
@@ -33,13 +34,28 @@ struct Report {
     kernel: String,
     threads: usize,
     load_seconds: f64,
+    /// What a second of one core computes, however many others want it; `null` where the system does not tell.
+    texts_per_cpu_second: Option<f64>,
+}
+
+/// What to measure, and how.
+pub struct Task<'a> {
+    /// One text a line.
+    pub texts: &'a Path,
+    /// Threads, if not those of the settings.
+    pub threads: Option<u16>,
+    /// How to compute.
+    pub kernel: Kernel,
+    /// Where to put the vectors, `f32`, little-endian, row after row.
+    pub vectors: Option<&'a Path>,
 }
 
 /// Runs `bench embed`.
 ///
 /// # Errors
 /// When the file has no text or the model fails.
-pub fn run(config: &Config, file: &Path, threads: Option<u16>, args: JsonArgs) -> Result<Verdict, Failure> {
+pub fn run(config: &Config, task: &Task<'_>, args: JsonArgs) -> Result<Verdict, Failure> {
+    let file = task.texts;
     let content = std::fs::read_to_string(file).map_err(|error| Failure::unreadable(file, &error))?;
     let texts: Vec<&str> = content.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     if texts.is_empty() {
@@ -48,9 +64,9 @@ pub fn run(config: &Config, file: &Path, threads: Option<u16>, args: JsonArgs) -
             format!("{} 里没有文本；请每行放一段文本", file.display()),
         ));
     }
-    let threads = threads.map_or(config.threads, usize::from);
+    let threads = task.threads.map_or(config.threads, usize::from);
     let started = Instant::now();
-    let embedder = flightdeck_models::load(&config.model, threads)?;
+    let embedder = flightdeck_models::load_with(&config.model, LoadOptions { threads, kernel: task.kernel })?;
     let load_seconds = started.elapsed().as_secs_f64();
     // The first call pays for pages that are not in memory yet.
     embedder.embed_query("warm-up")?;
@@ -69,13 +85,26 @@ pub fn run(config: &Config, file: &Path, threads: Option<u16>, args: JsonArgs) -
 
     let bar = UpdateBar::new(config.language);
     bar.count(texts.len(), "Embedding", "计算向量");
-    let started = Instant::now();
-    embedder.embed_passages(&texts, &|done| {
+    let (started, computed) = (Instant::now(), cpu_time());
+    let vectors = embedder.embed_passages(&texts, &|done| {
         bar.done(done);
         true
     })?;
     let seconds = started.elapsed().as_secs_f64();
+    let cpu_seconds = computed
+        .zip(cpu_time())
+        .map(|(before, after)| after.saturating_sub(before).as_secs_f64())
+        .filter(|s| *s > 0.0);
     drop(bar);
+    if let Some(path) = task.vectors {
+        let bytes: Vec<u8> = vectors.iter().flatten().flat_map(|value| value.to_le_bytes()).collect();
+        std::fs::write(path, bytes).map_err(|error| {
+            Failure::new(
+                format!("cannot write {}: {error}", path.display()),
+                format!("无法写入 {}：{error}", path.display()),
+            )
+        })?;
+    }
     let tokens: usize = texts.iter().map(|text| embedder.count_tokens(text)).sum();
     let report = Report {
         model: embedder.id().to_owned(),
@@ -89,6 +118,7 @@ pub fn run(config: &Config, file: &Path, threads: Option<u16>, args: JsonArgs) -
         kernel: embedder.kernel().to_owned(),
         threads,
         load_seconds,
+        texts_per_cpu_second: cpu_seconds.map(|seconds| texts.len() as f64 / seconds),
     };
     if args.json {
         output::json(&report)?;
@@ -100,6 +130,12 @@ pub fn run(config: &Config, file: &Path, threads: Option<u16>, args: JsonArgs) -
             (
                 "speed",
                 format!("{:.1} texts/s, {:.0} tokens/s", report.texts_per_second, report.tokens_per_second),
+            ),
+            (
+                "a core",
+                report
+                    .texts_per_cpu_second
+                    .map_or_else(|| "–".to_owned(), |n| format!("{n:.1} texts a CPU second")),
             ),
             ("query p50 / p99", format!("{:.2} / {:.2} ms", report.query_ms.p50, report.query_ms.p99)),
             ("peak memory", report.peak_mb.map_or_else(|| "–".to_owned(), |mb| format!("{mb:.0} MiB"))),

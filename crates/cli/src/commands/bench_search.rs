@@ -227,7 +227,8 @@ fn throughput(index: &Index, queries: &[String], threads: usize) -> Result<f64, 
     Ok(total as f64 / started.elapsed().as_secs_f64())
 }
 
-fn folder_bytes(folder: &Path) -> u64 {
+/// The size of all files below a folder.
+pub fn folder_bytes(folder: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
     entries
         .filter_map(Result::ok)
@@ -239,10 +240,14 @@ fn folder_bytes(folder: &Path) -> u64 {
 }
 
 /// A folder under the data folder that is gone when the benchmark ends.
-struct Scratch(std::path::PathBuf);
+pub struct Scratch(std::path::PathBuf);
 
 impl Scratch {
-    fn new(data: &Path, name: &str) -> Result<Self, Failure> {
+    /// Makes it empty, below `DATA/bench`.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn new(data: &Path, name: &str) -> Result<Self, Failure> {
         let path = data.join("bench").join(name);
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir_all(&path).map_err(|error| {
@@ -254,7 +259,8 @@ impl Scratch {
         Ok(Self(path))
     }
 
-    fn path(&self) -> &Path {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
         &self.0
     }
 }

@@ -4,6 +4,7 @@ pub mod ask;
 pub mod bench_answers;
 pub mod bench_embed;
 pub mod bench_search;
+pub mod bench_vectors;
 pub mod check;
 pub mod customers;
 pub mod eval;

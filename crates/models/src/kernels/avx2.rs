@@ -41,10 +41,12 @@ macro_rules! have {
 impl<const VNNI: bool> Simd for Avx2<VNNI> {
     const NAME: &'static str = if VNNI { "avx-vnni" } else { "avx2" };
     const LANES: usize = 8;
+    const TAKES_ZERO_POINT: bool = !VNNI;
     const TILE_ROWS: usize = 3;
     type F = __m256;
     type W = __m256i;
     type A = __m256i;
+    type B = __m256i;
     type Acc = __m256i;
 
     #[inline(always)]
@@ -166,6 +168,32 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
         } else {
             have!(_mm256_add_epi16(acc, _mm256_maddubs_epi16(weights, activations)))
         }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bytes(self, from: *const i8) -> Self::B {
+        // SAFETY: as above, and the caller promises that the bytes can be read.
+        unsafe { _mm256_loadu_si256(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_row_bytes(self, from: *const u8) -> Self::B {
+        // SAFETY: as above, and the caller promises that the bytes can be read.
+        unsafe { _mm256_xor_si256(_mm256_loadu_si256(from.cast()), _mm256_set1_epi8(-128)) }
+    }
+
+    #[inline(always)]
+    fn dot_bytes(self, acc: Self::Acc, weights: Self::W, bytes: Self::B) -> Self::Acc {
+        self.dot::<true>(acc, weights, bytes)
+    }
+
+    #[inline(always)]
+    fn total(self, acc: Self::Acc) -> i32 {
+        have!({
+            let halves = _mm_add_epi32(_mm256_castsi256_si128(acc), _mm256_extracti128_si256::<1>(acc));
+            let pairs = _mm_add_epi32(halves, _mm_shuffle_epi32::<0b00_00_11_10>(halves));
+            _mm_cvtsi128_si32(_mm_add_epi32(pairs, _mm_shuffle_epi32::<0b00_00_00_01>(pairs)))
+        })
     }
 
     #[inline(always)]

@@ -31,10 +31,12 @@ macro_rules! have {
 impl Simd for Avx512 {
     const NAME: &'static str = "avx512-vnni";
     const LANES: usize = 16;
+    const TAKES_ZERO_POINT: bool = false;
     const TILE_ROWS: usize = 6;
     type F = __m512;
     type W = __m512i;
     type A = __m512i;
+    type B = __m512i;
     type Acc = __m512i;
 
     #[inline(always)]
@@ -129,6 +131,28 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn dot<const WIDE: bool>(self, acc: Self::Acc, weights: Self::W, activations: Self::A) -> Self::Acc {
         have!(_mm512_dpbusd_epi32(acc, weights, activations))
+    }
+
+    #[inline(always)]
+    unsafe fn load_bytes(self, from: *const i8) -> Self::B {
+        // SAFETY: as above, and the caller promises that the bytes can be read.
+        unsafe { _mm512_loadu_si512(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_row_bytes(self, from: *const u8) -> Self::B {
+        // SAFETY: as above, and the caller promises that the bytes can be read.
+        unsafe { _mm512_xor_si512(_mm512_loadu_si512(from.cast()), _mm512_set1_epi8(-128)) }
+    }
+
+    #[inline(always)]
+    fn dot_bytes(self, acc: Self::Acc, weights: Self::W, bytes: Self::B) -> Self::Acc {
+        have!(_mm512_dpbusd_epi32(acc, weights, bytes))
+    }
+
+    #[inline(always)]
+    fn total(self, acc: Self::Acc) -> i32 {
+        have!(_mm512_reduce_add_epi32(acc))
     }
 
     #[inline(always)]

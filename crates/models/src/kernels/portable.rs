@@ -20,10 +20,12 @@ fn each(left: [f32; LANES], right: [f32; LANES], operation: impl Fn(f32, f32) ->
 impl Simd for Portable {
     const NAME: &'static str = "portable-int8";
     const LANES: usize = LANES;
+    const TAKES_ZERO_POINT: bool = false;
     const TILE_ROWS: usize = 2;
     type F = [f32; LANES];
     type W = [u8; 4 * LANES];
     type A = [i8; 4];
+    type B = [i8; 4 * LANES];
     type Acc = [i32; LANES];
 
     #[inline(always)]
@@ -134,6 +136,34 @@ impl Simd for Portable {
             }
         }
         acc
+    }
+
+    #[inline(always)]
+    unsafe fn load_bytes(self, from: *const i8) -> Self::B {
+        // SAFETY: the caller promises that these bytes can be read.
+        unsafe { from.cast::<Self::B>().read_unaligned() }
+    }
+
+    #[inline(always)]
+    unsafe fn load_row_bytes(self, from: *const u8) -> Self::B {
+        // SAFETY: the caller promises that these bytes can be read.
+        unsafe { self.load_weights(from) }.map(|byte| (byte ^ 128).cast_signed())
+    }
+
+    #[inline(always)]
+    fn dot_bytes(self, acc: Self::Acc, weights: Self::W, bytes: Self::B) -> Self::Acc {
+        let mut acc = acc;
+        for (lane, sum) in acc.iter_mut().enumerate() {
+            for idx in 4 * lane..4 * lane + 4 {
+                *sum += i32::from(i16::from(weights[idx]) * i16::from(bytes[idx]));
+            }
+        }
+        acc
+    }
+
+    #[inline(always)]
+    fn total(self, acc: Self::Acc) -> i32 {
+        acc.iter().sum()
     }
 
     #[inline(always)]

@@ -12,6 +12,8 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     const NAME: &'static str;
     /// Numbers in a vector.
     const LANES: usize;
+    /// Whether [`Self::dot`] and [`Self::dot_bytes`] of whole bytes take the weights' zero point away themselves.
+    const TAKES_ZERO_POINT: bool;
     /// Rows of a register tile (it is two vectors wide), as many as the registers hold.
     const TILE_ROWS: usize;
     /// A vector of `f32`.
@@ -20,6 +22,8 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     type W: Copy;
     /// Four signed activations, in every lane.
     type A: Copy;
+    /// A vector of signed bytes: four in every lane.
+    type B: Copy;
     /// Sums of products while a block of 32 is worked through.
     type Acc: Copy;
 
@@ -72,6 +76,20 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn start<const WIDE: bool>(self, correction: i32) -> Self::Acc;
     /// Adds four products to every lane. Weights are below 16, or any byte if `WIDE`.
     fn dot<const WIDE: bool>(self, acc: Self::Acc, weights: Self::W, activations: Self::A) -> Self::Acc;
+    /// Reads a vector of signed bytes.
+    ///
+    /// # Safety
+    /// `4 * LANES` bytes can be read from `from`.
+    unsafe fn load_bytes(self, from: *const i8) -> Self::B;
+    /// Reads a vector of bytes above a zero point of 128 as signed ones.
+    ///
+    /// # Safety
+    /// `4 * LANES` bytes can be read from `from`.
+    unsafe fn load_row_bytes(self, from: *const u8) -> Self::B;
+    /// Adds four products to every lane: `bytes` with `weights`, which are any bytes above a zero point of 128.
+    fn dot_bytes(self, acc: Self::Acc, weights: Self::W, bytes: Self::B) -> Self::Acc;
+    /// The sum of all lanes.
+    fn total(self, acc: Self::Acc) -> i32;
     /// The sums of a block, with `correction` in them once.
     fn finish<const WIDE: bool>(self, acc: Self::Acc, correction: i32) -> Self::F;
 }

@@ -305,3 +305,39 @@ fn rows_in_blocks_give_the_same_bits_as_rows_in_one() {
         }
     }
 }
+
+#[test]
+fn products_of_bytes_are_exact_on_every_instruction_set_and_shape() {
+    let mut random = Random(77);
+    for round in 0..40 {
+        let length = bytes::LINE * (1 + random.below(24));
+        let n_rows = 1 + random.below(23);
+        // The ends of the range are where sums of 16 bits would overflow.
+        let byte = |random: &mut Random| match round % 4 {
+            0 => [-127, 127][random.below(2)],
+            _ => i32::try_from(random.below(255)).expect("below 255") - 127,
+        };
+        let question: Vec<i8> = (0..length).map(|_| byte(&mut random) as i8).collect();
+        let signed: Vec<i32> = (0..n_rows * length).map(|_| byte(&mut random)).collect();
+        let rows: Vec<u8> = signed.iter().map(|&b| (b + i32::from(bytes::ZERO_POINT)) as u8).collect();
+        let ids: Vec<u32> = (0..random.below(2 * n_rows)).map(|_| random.below(n_rows) as u32).collect();
+        let expected: Vec<i32> = ids
+            .iter()
+            .map(|&id| {
+                let row = &signed[id as usize * length..][..length];
+                row.iter().zip(&question).map(|(&a, &b)| a * i32::from(b)).sum()
+            })
+            .collect();
+        for isa in Isa::available() {
+            let mut found = vec![0; ids.len()];
+            byte_products(isa, &question, &rows, &ids, &mut found);
+            assert_eq!(found, expected, "{} {length} {n_rows}", isa.name());
+            let (left, right) = (&rows[..length], &rows[(n_rows - 1) * length..]);
+            let signed = &signed[(n_rows - 1) * length..];
+            let expected: i32 = left.iter().zip(signed).map(|(&a, b)| (i32::from(a) - 128) * b).sum();
+            let mut found = 0;
+            byte_row_product(isa, left, right, signed.iter().sum(), &mut found);
+            assert_eq!(found, expected, "{} {length}", isa.name());
+        }
+    }
+}
