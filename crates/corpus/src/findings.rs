@@ -300,9 +300,28 @@ fn fold(text: &str) -> String {
 
 fn numbers(text: &str) -> Vec<String> {
     let folded = fold(text).replace(',', "");
-    let is_number = |c: char| c.is_ascii_digit() || c == '.';
-    let parts = folded.split(|c| !is_number(c)).map(|part| part.trim_matches('.'));
-    parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
+    let mut numbers: Vec<String> = Vec::new();
+    let mut before = ' ';
+    let mut is_unit = false;
+    for c in folded.chars() {
+        let (is_part, was_part) = (c.is_ascii_digit() || c == '.', before.is_ascii_digit() || before == '.');
+        if is_part && !was_part {
+            // The digit behind a letter is the unit's: the 3 of `m3/h`.
+            is_unit = before.is_ascii_alphabetic();
+            if !is_unit {
+                numbers.push(String::new());
+            }
+        }
+        if is_part
+            && !is_unit
+            && let Some(number) = numbers.last_mut()
+        {
+            number.push(c);
+        }
+        before = c;
+    }
+    let trimmed = numbers.into_iter().map(|number| number.trim_matches('.').to_owned());
+    trimmed.filter(|number| !number.is_empty()).collect()
 }
 
 fn dead_links(document: &Document, paths: &BTreeSet<&str>, lines: &Lines<'_>, found: &mut Vec<Problem>) {
