@@ -130,6 +130,11 @@ fn what_leans_on_the_turns_before_is_read_behind_them() {
         // A message that stands on its own is not reworded.
         assert_eq!(replies[0]["understood"], Value::Null);
     }
+    for other in ["博润特跟我们比差在哪", "有没有类似的方案模板？", "客户说太贵了怎么回？"]
+    {
+        let replies = talk(&server, &["LB-300S 一分钟最多能贴多少瓶？", other]);
+        assert_eq!(replies[1]["understood"], Value::Null, "{other} takes up something else");
+    }
 }
 
 #[test]

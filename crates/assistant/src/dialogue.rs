@@ -5,11 +5,12 @@
 //! same model, another subject for the same kind of search. A message that stands on its own is left as it is; what a
 //! message came to mean is kept with the answer and shown, so that a wrong guess is seen.
 
-use flightdeck_corpus::{Audience, DocumentId};
-use flightdeck_retrieval::{Index, fold_text, is_han};
-use jiff::civil::Date;
+use flightdeck_corpus::DocumentId;
+use flightdeck_retrieval::{fold_text, is_han};
 
 use crate::answer::Intent;
+use crate::engine::Asking;
+use crate::intent;
 use crate::products::neighbour;
 use crate::question::{Language, content_words, models};
 
@@ -124,13 +125,8 @@ const ANAPHORA: &[&str] = &[
 const LEADS: &[&str] = &["那么", "那", "how about", "what about", "and the", "and what about", "and"];
 
 /// What the message means behind the turns, oldest first.
-pub(crate) fn meaning(
-    message: &str,
-    turns: &[Turn],
-    index: &Index,
-    audience: Audience,
-    day: Date,
-) -> Meaning {
+pub(crate) fn meaning(message: &str, turns: &[Turn], asking: &Asking<'_>) -> Meaning {
+    let Asking { index, audience, day, names, .. } = *asking;
     let own = Meaning::of(message);
     let Some(last) = turns.iter().rev().find(|turn| !turn.question.is_empty()) else { return own };
     let folded = fold_text(message);
@@ -191,7 +187,13 @@ pub(crate) fn meaning(
         return own;
     }
     let leans = is_elliptic || has(ANAPHORA);
-    let is_aspect = core.chars().filter(|c| c.is_alphanumeric()).count() <= ASPECT_CHARS
+    // Who speaks of a rival, or asks for a case or a video, has taken up something else.
+    let wants_other = !matches!(
+        intent::by_words(message, names),
+        None | Some((Intent::ProductQuestion | Intent::ServiceQuestion | Intent::Other, _))
+    );
+    let is_aspect = !wants_other
+        && core.chars().filter(|c| c.is_alphanumeric()).count() <= ASPECT_CHARS
         && matches!(
             last.intent,
             Some(Intent::ProductQuestion | Intent::ServiceQuestion | Intent::CompareCompetitor)

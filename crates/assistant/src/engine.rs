@@ -57,9 +57,7 @@ pub(crate) struct Asking<'a> {
 /// # Errors
 /// When the search fails.
 pub(crate) fn reply(message: &str, turns: &[Turn], asking: &Asking<'_>) -> Result<Composed, RetrievalError> {
-    let meaning_of = |text: &str, turns: &[Turn]| {
-        dialogue::meaning(text, turns, asking.index, asking.audience, asking.day)
-    };
+    let meaning_of = |text: &str, turns: &[Turn]| dialogue::meaning(text, turns, asking);
     let parts = dialogue::parts(message);
     if let [_] = parts.as_slice() {
         return answered(meaning_of(message, turns), message, asking);
