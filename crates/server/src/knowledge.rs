@@ -90,8 +90,12 @@ pub(crate) async fn file(
 ) -> Result<Json<FileReply>, ApiError> {
     caller.must_be_curator()?;
     parameters.finish()?;
-    let (engine, index) = state.engine()?;
+    let (engine, _) = state.engine()?;
     let reply = state.with_curation(move |curation, _| {
+        // Asked before the generation is taken: the other way round an update in between would make an older
+        // generation look like the newest.
+        let is_indexed = curation.is_indexed(&engine.store, &path);
+        let index = engine.store.current().ok_or_else(ApiError::not_ready)?;
         let shelved = match curation.shelf().read(&path) {
             Ok(shelved) => Some(shelved),
             Err(ShelfError::Missing) => None,
@@ -117,7 +121,7 @@ pub(crate) async fn file(
             file,
             bytes: shelved.as_ref().map_or(0, |shelved| shelved.bytes.len() as u64),
             is_text,
-            is_indexed: curation.is_indexed(&engine.store, &path),
+            is_indexed,
             tag: shelved.map(|shelved| shelved.tag),
             problems: own.map(ProblemItem::from).collect(),
             contents: documents

@@ -36,14 +36,7 @@ export async function fileView(room, path, context, changed) {
   const state = h("p", { className: "file-state", role: "status" });
   const body = h("div", { className: "file-body" });
   room.replaceChildren(back,
-    h("header", { className: "file-head" },
-      h("h2", { tabIndex: -1 }, file.title),
-      h("p", { className: "place" }, h("span", { className: "path" }, file.path)),
-      h("p", { className: "file-marks" }, pill(nameOf("fileStates", file.state), TONES[file.state]), h("span", { className: "tag" }, nameOf("kinds", file.kind)),
-        h("span", { className: file.audience === "customer" ? "badge" : "badge internal" }, t(file.audience === "customer" ? "badgeCustomer" : "badgeInternal")),
-        file.owner && h("span", { className: "place" }, t("fileOwner", { name: file.owner })),
-        file.valid_until && h("span", { className: "place" }, t("fileUntil", { date: file.valid_until }))),
-      h("div", { className: "page-actions" }, actions())),
+    head(),
     file.problems.length ? h("ul", { className: "problems" }, file.problems.map((problem) => problemItem(problem, { withPath: false }))) : "",
     state,
     h("nav", { className: "views", "aria-label": file.title }, VIEWS.map((name) =>
@@ -53,6 +46,17 @@ export async function fileView(room, path, context, changed) {
   else if (view === "versions") await history(body, path, context, { after: afterRestore, isGone: false });
   else passages(body, file);
   if (!file.is_indexed) settle(t("fileNotIndexed"));
+
+  function head() {
+    return h("header", { className: "file-head" },
+      h("h2", { tabIndex: -1 }, file.title),
+      h("p", { className: "place" }, h("span", { className: "path" }, file.path)),
+      h("p", { className: "file-marks" }, pill(nameOf("fileStates", file.state), TONES[file.state]), h("span", { className: "tag" }, nameOf("kinds", file.kind)),
+        h("span", { className: file.audience === "customer" ? "badge" : "badge internal" }, t(file.audience === "customer" ? "badgeCustomer" : "badgeInternal")),
+        file.owner && h("span", { className: "place" }, t("fileOwner", { name: file.owner })),
+        file.valid_until && h("span", { className: "place" }, t("fileUntil", { date: file.valid_until }))),
+      h("div", { className: "page-actions" }, actions()));
+  }
 
   function actions() {
     const status = (name, label, done, className = "secondary") => h("button", { type: "button", className, onclick: (event) => context.attempt(async () => {
@@ -97,11 +101,18 @@ export async function fileView(room, path, context, changed) {
   async function settle(text) {
     state.textContent = text;
     await context.attempt(async () => {
-      await untilIndexed(path, context.signal);
-      if (room.dataset.path !== path) return;
+      const fresh = await untilIndexed(path, context.signal);
+      if (room.dataset.path !== path || !body.isConnected) return;
       await changed();
-      // Somebody may be writing by now; the passages can wait for them.
-      if (!body.querySelector("textarea")) await reload();
+      // What somebody writes in or reads by now must not be taken from under their eyes; the head says the news.
+      if (body.querySelector("textarea, .difference:not(:empty)")) {
+        if (fresh?.path) {
+          file = { ...fresh, tag: file.tag };
+          room.querySelector(".file-head").replaceWith(head());
+        }
+      } else {
+        await reload();
+      }
       const now = room.querySelector(".file-state");
       if (now) now.textContent = t("fileLive");
     });
