@@ -15,6 +15,8 @@ use tempfile::TempDir;
 
 use crate::support::{PATIENCE, folder};
 
+/// How often a click that missed is tried again.
+const N_CLICKS: usize = 3;
 const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(30);
 
 /// The first Chromium of the path, under any of its names.
@@ -251,19 +253,32 @@ impl Browser {
         }
     }
 
-    /// Clicks the first element that the selector finds, as a mouse does.
+    /// Clicks the first element that the selector finds, as a mouse does. On a busy machine a page may move or draw
+    /// itself anew between the look and the press, so whether the click arrived is asked, and a miss is tried again.
     #[track_caller]
     pub fn click(&mut self, selector: &str) {
-        // A page that glides, or draws itself anew, must have come to rest under the mouse.
-        let place = self.value(&format!(
-            "(async () => {{ let last = ''; let place = null; for (let tries = 0; tries < 300; tries += 1) {{ \
-               const node = document.querySelector({selector:?}); node.scrollIntoView({{ block: 'center', behavior: 'instant' }}); \
-               const box = node.getBoundingClientRect(); place = [box.x + box.width / 2, box.y + box.height / 2]; \
-               const hit = document.elementFromPoint(...place); \
-               if (String(place) === last && hit && (node.contains(hit) || hit.contains(node))) break; \
-               last = String(place); await new Promise(requestAnimationFrame); }} return place; }})()"
-        ));
-        self.click_at(&place[0], &place[1]);
+        for _ in 0..N_CLICKS {
+            // A page that glides, or draws itself anew, must have come to rest under the mouse.
+            let place = self.value(&format!(
+                "(async () => {{ let last = ''; let place = null; for (let tries = 0, still = 0; tries < 300 && still < 3; tries += 1) {{ \
+                   const node = document.querySelector({selector:?}); node.scrollIntoView({{ block: 'center', behavior: 'instant' }}); \
+                   const box = node.getBoundingClientRect(); place = [box.x + box.width / 2, box.y + box.height / 2]; \
+                   const hit = document.elementFromPoint(...place); \
+                   still = String(place) === last && hit && (node.contains(hit) || hit.contains(node)) ? still + 1 : 0; \
+                   last = String(place); await new Promise(requestAnimationFrame); }} \
+                 window.clickMissed = true; \
+                 window.addEventListener('click', ({{ target }}) => {{ \
+                   const node = document.querySelector({selector:?}); window.clickMissed = !(node?.contains(target) || target.contains(node)); \
+                 }}, {{ capture: true, once: true }}); \
+                 return place; }})()"
+            ));
+            self.click_at(&place[0], &place[1]);
+            // A click that led to another page has arrived.
+            if self.value("Boolean(window.clickMissed)") != true {
+                return;
+            }
+        }
+        panic!("{selector} could not be clicked; complaints: {:?}", self.complaints);
     }
 
     /// Cuts the network or lets it through again.
