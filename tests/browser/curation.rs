@@ -112,3 +112,21 @@ fn every_page_of_curation_opens_in_both_languages_and_fits_a_phone() {
     }
     browser.expect_no_complaints();
 }
+
+#[test]
+fn a_page_that_was_left_does_not_take_the_address_back() {
+    let Some(mut browser) = Browser::start() else { return };
+    let data = own_sample_data();
+    let server = Server::start(&sample_knowledge(), data.path());
+    browser.open(&server.url("/admin#try?q=LB-300S%20%E4%BF%9D%E4%BF%AE%E5%A4%9A%E4%B9%85"));
+    browser.wait_for("document.querySelector('.try-passages')");
+    // While the page is drawn in the other language, just before it writes its address, the person goes on to another.
+    browser.value(
+        "(() => { const main = document.getElementById('main'); \
+           main.append = (...parts) => { delete main.append; main.append(...parts); location.hash = '#feedback'; }; \
+           document.getElementById('language').click(); })()",
+    );
+    browser.wait_for("document.querySelector('#nav [aria-current]').hash === '#feedback'");
+    browser.wait_for("!document.querySelector('.try-form') && location.hash.startsWith('#feedback')");
+    browser.expect_no_complaints();
+}

@@ -42,6 +42,8 @@ function contextOf({ path, query }, page) {
     signal: page.ending.signal, path, query,
     go: (name, rest, parameters) => { location.hash = hrefOf(name, rest, parameters); },
     change: (rest, parameters) => {
+      // Who has gone on to another page meanwhile stays there: the event that says so may still be on its way.
+      if (location.hash !== page.address) return;
       history.replaceState(null, "", hrefOf(page.name, rest, parameters));
       page.address = location.hash;
     },
