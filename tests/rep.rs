@@ -138,6 +138,19 @@ fn what_leans_on_the_turns_before_is_read_behind_them() {
 }
 
 #[test]
+fn words_of_size_and_more_that_mean_something_else_ask_for_no_other_machine() {
+    let data = own_sample_data();
+    let server = Server::start(&sample_knowledge(), data.path());
+    for asked in ["能贴更大的瓶子吗？", "一分钟能装更多瓶子吗？", "再给便宜点行吗？"]
+    {
+        let replies = talk(&server, &["LB-300S 一分钟最多能贴多少瓶？", asked]);
+        let understood = replies[1]["understood"].as_str().unwrap_or(asked);
+        assert!(!understood.contains("LB-500R"), "{asked}: {understood}");
+        assert_ne!(understood, "LB-300S 一分钟最多能贴多少瓶？", "{asked}");
+    }
+}
+
+#[test]
 fn a_list_can_be_pointed_into_and_asked_on() {
     let data = own_sample_data();
     let server = Server::start(&sample_knowledge(), data.path());

@@ -21,8 +21,8 @@ pub(crate) struct Turn {
     pub question: String,
     /// What was wanted.
     pub intent: Option<Intent>,
-    /// The documents shown, in order, each once, with their titles.
-    pub shown: Vec<(DocumentId, String)>,
+    /// The documents shown, in order, each once.
+    pub shown: Vec<DocumentId>,
 }
 
 /// A message with all that it means.
@@ -62,22 +62,32 @@ const ORDINALS: &[(&[&str], usize)] = &[
 ];
 /// The last of a list, however long it is.
 const LAST: usize = usize::MAX;
-const COUNTED: &[char] = &['个', '条', '份', '篇', '款', '家', '台', '种', '段', '支', '张'];
+/// What is counted in a list that was shown: behind a Chinese ordinal, and behind an English one unless it ends there.
+const COUNTED: &[char] = &['个', '条', '份', '篇', '款', '家', '种', '段', '支', '张'];
+const COUNTED_ENGLISH: &[&str] =
+    &["", "one", "case", "video", "template", "link", "document", "to", "please"];
 const MORE: &[&str] = &[
     "还有吗",
     "还有没有",
     "还有别的",
     "还有其他",
     "还有哪些",
-    "再来",
-    "再给",
-    "再找",
+    "再来几",
+    "再来一",
+    "再来点",
+    "再给几",
+    "再给一",
+    "再给我",
+    "再找几",
+    "再找一",
     "换一个",
     "换一批",
     "换几个",
     "其他的呢",
     "别的呢",
-    "更多",
+    "有更多",
+    "更多的吗",
+    "看更多",
     "any more",
     "anything else",
     "others?",
@@ -85,21 +95,11 @@ const MORE: &[&str] = &[
     "show more",
     "more of",
 ];
-const BIGGER: &[&str] = &[
-    "大一号",
-    "大一点",
-    "大一级",
-    "大一档",
-    "更大",
-    "再大",
-    "快一档",
-    "高一档",
-    "bigger",
-    "larger",
-    "next size up",
-];
-const SMALLER: &[&str] =
-    &["小一号", "小一点", "小一级", "小一档", "更小", "再小", "低一档", "smaller", "next size down"];
+/// The next size, by words that mean nothing else, and by words that may as well be about what the machine takes.
+const BIGGER: &[&str] = &["大一号", "大一级", "大一档", "快一档", "高一档", "next size up"];
+const MAYBE_BIGGER: &[&str] = &["大一点", "更大", "再大", "bigger", "larger"];
+const SMALLER: &[&str] = &["小一号", "小一级", "小一档", "低一档", "next size down"];
+const MAYBE_SMALLER: &[&str] = &["小一点", "更小", "再小", "smaller"];
 const ANAPHORA: &[&str] = &[
     "它",
     "这台",
@@ -137,11 +137,12 @@ pub(crate) fn meaning(message: &str, turns: &[Turn], asking: &Asking<'_>) -> Mea
         && let Some(turn) = turns.iter().rev().find(|turn| !turn.shown.is_empty())
     {
         let shown = if place == LAST { turn.shown.last() } else { turn.shown.get(place) };
-        if let Some((id, title)) = shown {
+        // What was shown then may be withdrawn by now.
+        if let Some(document) = shown.and_then(|id| index.document(&id.to_string(), audience, day)) {
             return Meaning {
-                text: title.clone(),
+                text: document.title.clone(),
                 wanted: turn.intent,
-                only: Some(id.clone()),
+                only: Some(document.id.clone()),
                 ..Meaning::default()
             };
         }
@@ -152,24 +153,23 @@ pub(crate) fn meaning(message: &str, turns: &[Turn], asking: &Asking<'_>) -> Mea
         return Meaning {
             text: last.question.clone(),
             wanted: last.intent,
-            without: turns.iter().flat_map(|turn| turn.shown.iter().map(|(id, _)| id.clone())).collect(),
+            without: turns.iter().flat_map(|turn| turn.shown.iter().cloned()).collect(),
             ..Meaning::default()
         };
     }
     let before = models(&fold_text(&last.question));
     let core = core(message);
     let core_words = content_words(&core, index);
+    let aspect = without_sizes(&core);
+    let says_only_a_size = content_words(&aspect, index).is_empty();
+    let wants = |surely: &[&str], maybe: &[&str]| has(surely) || has(maybe) && says_only_a_size;
+    let wants_bigger = wants(BIGGER, MAYBE_BIGGER);
     if let [model] = before.as_slice()
         && named.is_empty()
-        && (has(BIGGER) || has(SMALLER))
-        && let Some(next) = neighbour(model, has(BIGGER), index, audience, day)
+        && (wants_bigger || wants(SMALLER, MAYBE_SMALLER))
+        && let Some(next) = neighbour(model, wants_bigger, index, audience, day)
     {
-        let aspect = without_sizes(&core);
-        let aspect = if content_words(&aspect, index).is_empty() {
-            without_models(&last.question, &before)
-        } else {
-            aspect
-        };
+        let aspect = if says_only_a_size { without_models(&last.question, &before) } else { aspect };
         return Meaning { text: joined(&[&next, &aspect]), wanted: last.intent, ..Meaning::default() };
     }
     let is_elliptic =
@@ -253,9 +253,14 @@ fn ordinal(asked: &str) -> Option<usize> {
     ORDINALS.iter().find_map(|(words, place)| {
         words.iter().find_map(|word| {
             let at = asked.find(word)?;
-            let next = asked[at + word.len()..].chars().next();
-            // `第一次` is no place in a list; English words say `one` themselves or stand alone.
-            let counts = word.is_ascii() || next.is_some_and(|c| COUNTED.contains(&c));
+            let rest = &asked[at + word.len()..];
+            // `第一次` and `the first year` are no places in a list.
+            let counts = if word.is_ascii() {
+                let next = rest.split(|c: char| !c.is_alphanumeric()).find(|word| !word.is_empty());
+                COUNTED_ENGLISH.contains(&next.unwrap_or_default())
+            } else {
+                rest.starts_with(COUNTED)
+            };
             counts.then_some(*place)
         })
     })
@@ -299,7 +304,7 @@ fn core(message: &str) -> String {
 
 fn without_sizes(text: &str) -> String {
     let mut text = text.to_owned();
-    for word in BIGGER.iter().chain(SMALLER) {
+    for word in [BIGGER, MAYBE_BIGGER, SMALLER, MAYBE_SMALLER].into_iter().flatten() {
         text = text.replace(word, "");
     }
     text.trim().trim_matches('的').to_owned()

@@ -1,6 +1,6 @@
 //! One question against one generation of the index: understand, retrieve, judge, compose.
 
-use flightdeck_corpus::Audience;
+use flightdeck_corpus::{Audience, DocumentId};
 use flightdeck_records::CustomerProfile;
 use flightdeck_retrieval::{Index, Passage, RetrievalError, is_han};
 use jiff::civil::Date;
@@ -68,8 +68,13 @@ pub(crate) fn reply(message: &str, turns: &[Turn], asking: &Asking<'_>) -> Resul
         let meaning = meaning_of(&part, &turns);
         let question = meaning.text.clone();
         let composed = answered(meaning, &part, asking)?;
-        let shown = composed.answer.citations.iter().map(Citation::document);
-        let shown = shown.map(|document| (document.id.clone(), document.title.clone())).collect();
+        let cited = composed.answer.citations.iter().map(Citation::document);
+        let mut shown: Vec<DocumentId> = Vec::new();
+        for document in cited {
+            if !shown.contains(&document.id) {
+                shown.push(document.id.clone());
+            }
+        }
         turns.push(Turn { question, intent: Some(composed.answer.intent), shown });
         answers.push((part, composed));
     }

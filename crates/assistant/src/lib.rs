@@ -336,10 +336,9 @@ impl Assistant {
                         turn.question = understood;
                     }
                     for citation in kept.citations {
-                        let document =
-                            (DocumentId::from(citation.document.id.as_str()), citation.document.title);
-                        if !turn.shown.contains(&document) {
-                            turn.shown.push(document);
+                        let id = DocumentId::from(citation.document.id.as_str());
+                        if !turn.shown.contains(&id) {
+                            turn.shown.push(id);
                         }
                     }
                 }
