@@ -564,6 +564,32 @@ fn a_question_on_the_terminal_is_worded_too_and_composed_where_that_fails() {
 }
 
 #[test]
+fn a_sample_of_the_questions_is_judged_in_the_models_words() {
+    let model = Model::start();
+    model.says(|asked| format!("LB-300S 最高速度 999 瓶/分钟。[1]\n{}", asked.draft));
+    let own = own_sample_data();
+    let (data, knowledge) = (own.path().to_string_lossy(), sample_knowledge());
+    let (questions, knowledge) = (knowledge.join("questions.jsonl"), knowledge.to_string_lossy());
+    let evaluate = |variables: &[(&str, &str)], more: &[&str]| {
+        let mut command = flightdeck();
+        command.envs(variables.iter().copied()).args(["eval", "answers", "--questions"]).arg(&questions);
+        command.args(["--knowledge", &knowledge, "--data", &data]);
+        crate::support::Ran::from(command.args(more).output().expect("the program can be started"))
+    };
+    let report =
+        evaluate(&model.variables(), &["--worded", "--sample", "12", "--json"]).expect_status(0).json();
+    assert_eq!((&report["questions"], &report["unsupported_figures"]), (&json!(12), &json!(0)), "{report}");
+    let (wording, count) = (&report["wording"], |name: &str| report["wording"][name].as_u64().unwrap());
+    assert!(count("asked") >= 6 && count("worded") >= 1 && count("kept") >= 1, "{wording}");
+    assert!(count("removed") >= count("worded"), "a made up sentence stood before each answer: {wording}");
+
+    let composed = evaluate(&[], &["--sample", "12", "--json"]).expect_status(0).json();
+    assert_eq!(composed["questions"], 12, "{composed}");
+    assert!(composed.get("wording").is_none(), "{composed}");
+    evaluate(&[], &["--worded"]).expect_one_line(&["--worded", "generator.file", "generator.address"]);
+}
+
+#[test]
 fn settings_and_prompts_that_cannot_work_are_told_of_before_anything_starts() {
     let prompts = folder();
     write(prompts.path(), "skills/fact.md", "一句话。");

@@ -1,6 +1,7 @@
 //! The command line as the contract has it. What is optional here is settled by `settings`.
 
 use std::num::NonZeroU32;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -222,6 +223,12 @@ pub struct EvalAnswersArgs {
     /// Questions with what is expected, `.jsonl`
     #[arg(long, value_name = "F")]
     pub questions: PathBuf,
+    /// Let the language model of the settings word the answers
+    #[arg(long)]
+    pub worded: bool,
+    /// Ask only so many of the questions, chosen by a hash of their ids, always the same ones
+    #[arg(long, value_name = "N")]
+    pub sample: Option<NonZeroUsize>,
     #[command(flatten)]
     #[allow(missing_docs, reason = "described there")]
     pub output: JsonArgs,

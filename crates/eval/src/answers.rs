@@ -13,7 +13,8 @@ use std::time::Instant;
 use flightdeck_assistant::{Assistant, Origin, Request};
 use jiff::civil::Date;
 use serde::Serialize;
-pub use tally::Figures;
+use sha2::{Digest, Sha256};
+pub use tally::{Figures, Wording};
 
 use crate::answers::judge::{Judgement, judge};
 use crate::answers::tally::Tally;
@@ -46,8 +47,23 @@ pub struct Report {
     pub by_intent: BTreeMap<String, Figures>,
     /// By the question's type.
     pub by_type: BTreeMap<String, Figures>,
+    /// What the language model did, where one was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wording: Option<Wording>,
     /// Questions that were not answered as expected, in the set's order.
     pub failures: Vec<Failure>,
+}
+
+/// So many of the questions, in their order: those whose ids have the lowest hashes, so that a sample stays the same
+/// whatever is added elsewhere in the set.
+pub fn sample(questions: Vec<Question>, n: usize) -> Vec<Question> {
+    let hash = |question: &Question| Sha256::digest(question.id.as_bytes());
+    let mut hashes: Vec<_> = questions.iter().map(hash).collect();
+    hashes.sort_unstable();
+    match hashes.get(n) {
+        Some(limit) => questions.into_iter().filter(|question| hash(question) < *limit).collect(),
+        None => questions,
+    }
 }
 
 /// Asks every question once, on its own, and judges the replies. `progress` is told how many are done.
@@ -60,6 +76,7 @@ pub fn evaluate(
     let mut overall = Tally::default();
     let mut by_intent: BTreeMap<String, Tally> = BTreeMap::new();
     let mut by_type: BTreeMap<String, Tally> = BTreeMap::new();
+    let mut wording: Option<Wording> = None;
     let mut failures = Vec::new();
     for (done, question) in questions.iter().enumerate() {
         let started = Instant::now();
@@ -77,6 +94,9 @@ pub fn evaluate(
             by_type.entry(label.clone()).or_default().add(&judgement, took);
         }
         overall.add(&judgement, took);
+        if let Some(generation) = reply.as_ref().ok().and_then(|reply| reply.answer.generation.as_ref()) {
+            wording.get_or_insert_default().add(generation);
+        }
         if !judgement.why.is_empty() {
             let answer = reply.as_ref().ok().map(|reply| &reply.answer);
             failures.push(Failure {
@@ -93,7 +113,8 @@ pub fn evaluate(
     let finish = |groups: BTreeMap<String, Tally>| {
         groups.into_iter().map(|(name, tally)| (name, tally.figures())).collect()
     };
-    Report { overall: overall.figures(), by_intent: finish(by_intent), by_type: finish(by_type), failures }
+    let (by_intent, by_type) = (finish(by_intent), finish(by_type));
+    Report { overall: overall.figures(), by_intent, by_type, wording, failures }
 }
 
 /// The question as the assistant is asked it, on its own.

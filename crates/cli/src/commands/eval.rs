@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use flightdeck_assistant::Assistant;
+use flightdeck_assistant::{Assistant, Writer};
 use flightdeck_eval::answers::{self, Figures};
 use flightdeck_eval::retrieval::{self, Report, Task};
 use flightdeck_eval::{
@@ -151,8 +151,13 @@ pub fn refusal(config: &Config, args: &EvalRefusalArgs) -> Result<Verdict, Failu
 /// When the questions do not fit the format or there is no index.
 pub fn answers(config: &Config, args: &EvalAnswersArgs) -> Result<Verdict, Failure> {
     let questions = read_questions(&args.questions)?;
+    let questions = match args.sample {
+        Some(n) => answers::sample(questions, n.get()),
+        None => questions,
+    };
+    let writer = if args.worded { Some(writer_asked_for(config)?) } else { None };
     let (store, _) = workbench::open_for_asking(config)?;
-    let assistant = Assistant::new(store, None);
+    let assistant = Assistant::new(store, None).with_writer(writer);
     let bar = UpdateBar::new(config.language);
     bar.count(questions.len(), "Asking", "提问");
     let report = answers::evaluate(&assistant, &questions, workbench::today(), &|done| bar.done(done));
@@ -163,6 +168,15 @@ pub fn answers(config: &Config, args: &EvalAnswersArgs) -> Result<Verdict, Failu
         output::text(&answers_table(&report, config.language))?;
     }
     Ok(if report.overall.leaks > 0 { Verdict::FoundWrong } else { Verdict::Well })
+}
+
+fn writer_asked_for(config: &Config) -> Result<Writer, Failure> {
+    workbench::writer(config)?.ok_or_else(|| {
+        Failure::new(
+            "`--worded` needs a language model; set `generator.file`, or `generator.address` and `generator.model`",
+            "--worded 需要语言模型；请设置 generator.file，或 generator.address 和 generator.model",
+        )
+    })
 }
 
 fn answers_table(report: &answers::Report, language: Language) -> String {
@@ -184,6 +198,21 @@ fn answers_table(report: &answers::Report, language: Language) -> String {
     rows.extend(report.by_intent.iter().map(|(name, figures)| figures_row(name, figures)));
     rows.extend(report.by_type.iter().map(|(name, figures)| figures_row(&format!("type {name}"), figures)));
     let mut text = output::table(&rows);
+    if let Some(wording) = &report.wording {
+        let composed = wording.composed.iter().map(|(reason, n)| format!("{n} {reason}"));
+        let composed = composed.collect::<Vec<_>>().join(", ");
+        let _ = writeln!(
+            text,
+            "\n{}: {} / {} ({}); {} {} / {}",
+            language.pick("worded by the model", "由模型成文"),
+            wording.worded,
+            wording.asked,
+            if composed.is_empty() { "–" } else { &composed },
+            language.pick("sentences kept / removed", "保留 / 删去的句子"),
+            wording.kept,
+            wording.removed,
+        );
+    }
     for failure in &report.failures {
         let _ = write!(text, "\n{}  {}\n    {}\n", failure.id, failure.question, failure.why.join("; "));
         if !failure.cited.is_empty() {

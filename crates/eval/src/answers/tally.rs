@@ -1,7 +1,9 @@
 //! Judgements of single replies, added up to shares.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use flightdeck_assistant::Generation;
 use serde::Serialize;
 
 use super::judge::Judgement;
@@ -43,6 +45,33 @@ pub struct Figures {
     pub errors: usize,
     /// Of single replies.
     pub latency_ms: Latency,
+}
+
+/// What a language model did for the answers that it was asked to word.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Wording {
+    /// Answers that it was asked for.
+    pub asked: usize,
+    /// Of these, answers in its words.
+    pub worded: usize,
+    /// Of these, answers composed after all, by the reason.
+    pub composed: BTreeMap<String, usize>,
+    /// Sentences that stood up to the sources.
+    pub kept: usize,
+    /// Sentences that did not, and were taken out.
+    pub removed: usize,
+}
+
+impl Wording {
+    pub(super) fn add(&mut self, generation: &Generation) {
+        self.asked += 1;
+        match generation.fallback {
+            None => self.worded += 1,
+            Some(reason) => *self.composed.entry(reason.name().to_owned()).or_default() += 1,
+        }
+        self.kept += generation.kept;
+        self.removed += generation.removed;
+    }
 }
 
 /// Adds judgements up.
