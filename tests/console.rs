@@ -121,6 +121,14 @@ fn a_rep_s_key_is_told_what_is_missing_and_another_can_be_given() {
         json!(false).clone(),
         "the focus is somewhere"
     );
+    browser.click("#key");
+    browser.wait_for("document.querySelector('.ask-buttons .secondary')");
+    browser.click(".ask-buttons .secondary");
+    // A key that is forgotten is not used again by the page that is still open.
+    browser.wait_for(
+        "document.querySelector('.ask input') && !document.querySelector('.ask-buttons .secondary + .secondary')",
+    );
+    browser.wait_for("!document.querySelector('.docs-list a')");
 }
 
 #[test]

@@ -60,6 +60,8 @@ export function whoAmI() {
 }
 
 export function forgetKey() {
+  keptKey = null;
+  me = null;
   try { sessionStorage.removeItem(KEY_STORED_AS); } catch { /* Then there was none. */ }
 }
 
