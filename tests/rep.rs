@@ -172,6 +172,9 @@ fn each_of_several_questions_is_answered_or_said_to_be_open() {
     let answer = reply["answer"].as_str().unwrap();
     assert!(answer.contains("第一问") && answer.contains("第二问"), "{answer}");
     assert!(cited(&reply).contains(&"delivery-times"), "{reply}");
+    let next: Vec<&str> =
+        reply["suggestions"].as_array().unwrap().iter().filter_map(|one| one.as_str()).collect();
+    assert_eq!(next.iter().collect::<std::collections::HashSet<_>>().len(), next.len(), "{next:?}");
     let reply = server.chat("你们有食堂吗？LB-300S 精度多少？", "customer");
     let answer = reply["answer"].as_str().unwrap();
     assert_eq!(reply["refused"], false);

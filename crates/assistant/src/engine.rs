@@ -119,7 +119,11 @@ fn joined(answers: Vec<(String, Composed)>) -> Composed {
             }
         }
         if one.outcome == Outcome::Grounded {
-            suggestions.extend(one.suggestions.iter().cloned());
+            for suggestion in &one.suggestions {
+                if !suggestions.contains(suggestion) {
+                    suggestions.push(suggestion.clone());
+                }
+            }
             if best.is_none() {
                 best = Some(one);
             }
@@ -128,7 +132,6 @@ fn joined(answers: Vec<(String, Composed)>) -> Composed {
         }
     }
     let first = best.expect("the caller has seen an answer among them");
-    suggestions.dedup();
     suggestions.truncate(3);
     let (text, citations) = draft.finish();
     Composed { answer: Answer { text, citations, suggestions, ..first }, material: None, unanswered }

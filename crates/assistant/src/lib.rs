@@ -165,6 +165,28 @@ impl Prepared {
     }
 }
 
+/// What a request is answered from: one generation of the index, and what is known of the customer.
+struct Scene {
+    index: Arc<Index>,
+    customer: CustomerProfile,
+    names: Arc<Names>,
+    background: Background,
+}
+
+impl Scene {
+    fn asking(&self, request: &Request) -> Asking<'_> {
+        Asking {
+            customer: &self.customer,
+            audience: request.audience,
+            day: request.day,
+            index: &self.index,
+            names: &self.names,
+            background: &self.background,
+            wanted: None,
+        }
+    }
+}
+
 impl Assistant {
     /// An assistant over this index. Without `records` nothing is remembered (evaluations).
     pub fn new(store: Arc<Store>, records: Option<Arc<Records>>) -> Self {
@@ -198,23 +220,14 @@ impl Assistant {
     /// # Errors
     /// As [`Assistant::reply`].
     pub fn prepare_for(&self, request: &Request, wanted: Option<Intent>) -> Result<Prepared, AssistantError> {
-        let index = self.store.current().ok_or(AssistantError::NoIndex)?;
-        let customer = self.customer(request)?;
-        let names = self.names(&index);
+        let mut scene = self.scene(request)?;
         let (audience, day) = (request.audience, request.day);
         let turns = self.turns(request)?;
-        let is_brief =
-            intent::by_words(&request.message, &names).is_some_and(|(i, _)| i == Intent::CustomerBrief);
-        let background = if is_brief { self.background(request, &index)? } else { Background::default() };
-        let asking = Asking {
-            customer: &customer,
-            audience,
-            day,
-            index: &index,
-            names: &names,
-            background: &background,
-            wanted,
-        };
+        let by_words = intent::by_words(&request.message, &scene.names);
+        if by_words.is_some_and(|(intent, _)| intent == Intent::CustomerBrief) {
+            scene.background = self.background(request, &scene.index)?;
+        }
+        let asking = Asking { wanted, ..scene.asking(request) };
         let composed = engine::reply(&request.message, &turns, &asking)?;
         let place = match &self.records {
             None => None,
@@ -227,7 +240,7 @@ impl Assistant {
             }
         };
         let message = request.message.clone();
-        Ok(Prepared { composed, index, message, audience, day, place })
+        Ok(Prepared { composed, index: scene.index, message, audience, day, place })
     }
 
     /// Whether a model will word this answer, which takes seconds.
@@ -302,21 +315,17 @@ impl Assistant {
 
     /// The composed answer to a message that no turns come before, and the index that it is from.
     fn compose_alone(&self, request: &Request) -> Result<(Composed, Arc<Index>), AssistantError> {
+        let scene = self.scene(request)?;
+        let composed = engine::reply(&request.message, &[], &scene.asking(request))?;
+        Ok((composed, scene.index))
+    }
+
+    /// What a request is answered from, without what only a brief of the customer needs.
+    fn scene(&self, request: &Request) -> Result<Scene, AssistantError> {
         let index = self.store.current().ok_or(AssistantError::NoIndex)?;
         let customer = self.customer(request)?;
         let names = self.names(&index);
-        let background = Background::default();
-        let asking = Asking {
-            customer: &customer,
-            audience: request.audience,
-            day: request.day,
-            index: &index,
-            names: &names,
-            background: &background,
-            wanted: None,
-        };
-        let composed = engine::reply(&request.message, &[], &asking)?;
-        Ok((composed, index))
+        Ok(Scene { index, customer, names, background: Background::default() })
     }
 
     /// The turns before the message, oldest first, in a conversation that it continues.
@@ -389,20 +398,8 @@ impl Assistant {
         ranking: Ranking,
         top_k: usize,
     ) -> Result<Trial, AssistantError> {
-        let index = self.store.current().ok_or(AssistantError::NoIndex)?;
-        let customer = self.customer(request)?;
-        let names = self.names(&index);
-        let background = Background::default();
-        let asking = Asking {
-            customer: &customer,
-            audience: request.audience,
-            day: request.day,
-            index: &index,
-            names: &names,
-            background: &background,
-            wanted: None,
-        };
-        Ok(trial::run(&request.message, &asking, ranking, top_k)?)
+        let scene = self.scene(request)?;
+        Ok(trial::run(&request.message, &scene.asking(request), ranking, top_k)?)
     }
 
     /// The names in this generation, read once. They are of all documents, also of those that the audience may not
