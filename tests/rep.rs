@@ -182,6 +182,34 @@ fn each_of_several_questions_is_answered_or_said_to_be_open() {
 }
 
 #[test]
+fn what_asks_nothing_is_answered_in_kind_and_leaves_no_gap() {
+    let data = own_sample_data();
+    let server = Server::start(&sample_knowledge(), data.path());
+    let replies = talk(&server, &["在吗", "LB-300S 保修多久？", "好的，谢谢", "你是机器人吗？"]);
+    let words = |nth: usize| replies[nth]["answer"].as_str().unwrap();
+    assert!(
+        words(0).contains("问我") && words(2).contains("不客气") && words(3).contains("AI"),
+        "{replies:?}"
+    );
+    assert!(replies[0]["citations"].as_array().unwrap().is_empty(), "{replies:?}");
+    assert!(words(1).contains("18 个月"), "{replies:?}");
+    let greeted = server.chat("你好？LB-300S 精度多少？", "customer");
+    assert!(greeted["answer"].as_str().unwrap().contains("±0.5 mm"), "{greeted}");
+    assert!(!greeted["answer"].as_str().unwrap().contains("第一问"), "{greeted}");
+    let gaps: Value = server.get("/api/v1/gaps").json().unwrap();
+    assert_eq!(gaps["gaps"], serde_json::json!([]), "{gaps}");
+}
+
+#[test]
+fn what_is_asked_on_of_a_model_that_there_is_not_is_not_answered_of_all_others() {
+    let data = own_sample_data();
+    let server = Server::start(&sample_knowledge(), data.path());
+    let replies = talk(&server, &["装箱机 CP-20 一分钟装几箱？", "多少钱？"]);
+    let asked_on = replies[1]["answer"].as_str().unwrap();
+    assert!(replies[1]["refused"] == true && asked_on.contains("CP-8"), "{replies:?}");
+}
+
+#[test]
 fn two_models_are_laid_side_by_side() {
     let data = own_sample_data();
     let server = Server::start(&sample_knowledge(), data.path());

@@ -9,6 +9,7 @@ use flightdeck_corpus::DocumentId;
 use flightdeck_retrieval::{fold_text, is_han};
 
 use crate::answer::Intent;
+use crate::courtesy::Courtesy;
 use crate::engine::Asking;
 use crate::intent;
 use crate::products::neighbour;
@@ -128,6 +129,9 @@ const LEADS: &[&str] = &["那么", "那", "how about", "what about", "and the", 
 pub(crate) fn meaning(message: &str, turns: &[Turn], asking: &Asking<'_>) -> Meaning {
     let Asking { index, audience, day, names, .. } = *asking;
     let own = Meaning::of(message);
+    if Courtesy::of(message).is_some() {
+        return own;
+    }
     let Some(last) = turns.iter().rev().find(|turn| !turn.question.is_empty()) else { return own };
     let folded = fold_text(message);
     let asked = format!(" {} ", folded.trim());
@@ -229,7 +233,8 @@ pub(crate) fn parts(message: &str) -> Vec<String> {
         let end = at + mark.len_utf8();
         let part = message[start..end].trim();
         start = end;
-        if part.chars().filter(|c| c.is_alphanumeric()).count() >= 2 {
+        let asks_something = part.chars().filter(|c| c.is_alphanumeric()).count() >= 2;
+        if asks_something && Courtesy::of(part).is_none() {
             parts.push(part.trim_start_matches(['，', ',', '。', '；', ';', '、']).trim().to_owned());
         }
     }

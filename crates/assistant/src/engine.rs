@@ -7,6 +7,7 @@ use jiff::civil::Date;
 
 use crate::answer::{Answer, Citation, Intent, Outcome, RefusalReason};
 use crate::brief::Background;
+use crate::courtesy::Courtesy;
 use crate::dialogue::{self, Meaning, Turn};
 use crate::draft::Draft;
 use crate::followups::follow_ups;
@@ -90,8 +91,10 @@ pub(crate) fn reply(message: &str, turns: &[Turn], asking: &Asking<'_>) -> Resul
 fn answered(meaning: Meaning, message: &str, asking: &Asking<'_>) -> Result<Composed, RetrievalError> {
     let mut composed = answer(&meaning, asking)?;
     let refused = |composed: &Composed| composed.answer.outcome != Outcome::Grounded;
+    // A model that there is not is no wrong guess: what is asked of it is not asked of all others.
     if let Some(alone) = &meaning.alone
         && refused(&composed)
+        && !composed.answer.signs.foreign_model
     {
         let by_itself = answer(&Meaning::of(alone), asking)?;
         if !refused(&by_itself) {
@@ -181,6 +184,11 @@ pub(crate) fn answer_by(
         asking.wanted.or(meaning.wanted).or_else(|| intent::by_words(text, names).map(|(intent, _)| intent));
     let first_guess = told.unwrap_or(Intent::Other);
     let mut question = understand(text, first_guess, asking.customer.clone(), audience, index);
+    if let Some(courtesy) = Courtesy::of(text) {
+        let mut answer = refuse(&question, RefusalReason::OutOfScope, &[], asking, Signs::default());
+        courtesy.reply(audience, question.language).clone_into(&mut answer.text);
+        return Ok(answer.into());
+    }
     let says_nothing = !text.chars().any(char::is_alphanumeric);
     if says_nothing || (intent::is_small_talk(text) && question.models.is_empty()) {
         return Ok(refuse(&question, RefusalReason::OutOfScope, &[], asking, Signs::default()).into());

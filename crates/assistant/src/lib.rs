@@ -9,6 +9,7 @@ mod brief;
 mod cases;
 mod claims;
 mod compare;
+mod courtesy;
 mod dialogue;
 mod draft;
 mod engine;
@@ -272,7 +273,9 @@ impl Assistant {
         }
         let Place { session, question, message: id } = place;
         let message_id = records.append_answer(&id, &session, &question, &answer.text, &details)?;
-        if let Outcome::Abstained(reason) = answer.outcome {
+        if let Outcome::Abstained(reason) = answer.outcome
+            && courtesy::Courtesy::of(&message).is_none()
+        {
             let reason = match reason {
                 RefusalReason::NotInKnowledge => "not_in_knowledge",
                 RefusalReason::OutOfScope => "out_of_scope",
