@@ -210,6 +210,23 @@ fn what_is_asked_on_of_a_model_that_there_is_not_is_not_answered_of_all_others()
 }
 
 #[test]
+fn the_plain_question_is_led_by_its_approved_answer_in_whatever_words() {
+    let data = own_sample_data();
+    let server = Server::start(&sample_knowledge(), data.path());
+    for asked in ["保修多久", "你们设备质保多久？", "机器保固多久"] {
+        let reply = server.chat(asked, "customer");
+        assert!(reply["answer"].as_str().unwrap().starts_with("18 个月"), "{asked}: {reply}");
+    }
+    // Of a table the rows that say as much stand in its own order.
+    let reply = server.chat("机器质保几年", "customer");
+    let answer = reply["answer"].as_str().unwrap();
+    assert!(
+        answer.find("整机（全系列") < answer.find("易损件：") && answer.contains("整机（全系列"),
+        "{reply}"
+    );
+}
+
+#[test]
 fn two_models_are_laid_side_by_side() {
     let data = own_sample_data();
     let server = Server::start(&sample_knowledge(), data.path());

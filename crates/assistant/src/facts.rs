@@ -13,6 +13,8 @@ use crate::units::{Evidence, Form, units_with};
 
 /// Passages that are read for an answer.
 const PASSAGES: usize = 6;
+/// Passages among which an approved answer to the same question is looked for.
+const ANSWERED_BEFORE: usize = 12;
 /// Units in an answer, at most.
 const UNITS: usize = 4;
 /// Units of one passage, at most.
@@ -33,6 +35,8 @@ const SAME_WORDS: f32 = 0.8;
 /// `整机保修多久`.
 const ALL_WORDS: f32 = 0.95;
 const HALF_OF_THEIRS: f32 = 0.5;
+/// What is asked of the thing itself is the same with its name and without.
+const THE_THING: &[&str] = &["整机", "设备", "机器", "机子", "machine", "equipment"];
 /// A unit is taken when its score is at least this share of the best one's,
 const CLOSE: f32 = 0.62;
 /// and heard as another document's voice from this share on.
@@ -109,15 +113,16 @@ pub(crate) fn same_question(
 ) -> Option<Evidence> {
     let asked = index.terms(&question.text);
     let is_chinese = |text: &str| text.chars().any(is_han);
-    let passage = passages.iter().take(PASSAGES).find(|passage| {
+    let passage = passages.iter().take(ANSWERED_BEFORE).find(|passage| {
         let document = &passage.document;
         let is_answer = document.field("answer").is_some() && passage.superseded_by.is_none();
         let is_of_language = is_chinese(&document.title) == (question.language == Language::Chinese);
         is_answer && is_of_language && {
-            let theirs = question::content_words(&document.title, index);
+            let mut theirs = question::content_words(&document.title, index);
+            theirs.retain(|word| !THE_THING.contains(&word.as_str()));
             let total: f32 = theirs.iter().map(|word| index.rarity(word)).sum();
             let shared: f32 =
-                theirs.iter().map(|word| index.rarity(word) * question::share_in(word, &asked)).sum();
+                theirs.iter().map(|word| index.rarity(word) * question.share_said(word, &asked)).sum();
             let (ours, theirs) =
                 (question.coverage(&index.terms(&document.title)), shared / total.max(f32::EPSILON));
             ours >= SAME_WORDS && theirs >= SAME_WORDS || ours >= ALL_WORDS && theirs >= HALF_OF_THEIRS
@@ -224,7 +229,9 @@ fn score(question: &Understanding, read: &[Source<'_>], index: &Index) -> Vec<Sc
                 && !names_it(name)
                 && question.coverage(&index.terms(name)) <= 0.0;
             let stub = if is_accessory { stub + ACCESSORY_COST } else { stub };
-            let long = LENGTH_COST * (length as f32 / 200.0).min(1.0);
+            // The rows of a table stand in the order that its author chose, however long they are.
+            let long =
+                if unit.form == Form::Row { 0.0 } else { LENGTH_COST * (length as f32 / 200.0).min(1.0) };
             let score = meaning / total + figure - stub - long + 0.6 * source.standing;
             let evidence = Evidence { document: document.clone(), chunk: source.chunk.clone(), unit };
             let asked = question.words.iter().filter(|word| !question.models.contains(&word.text));

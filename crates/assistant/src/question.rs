@@ -334,6 +334,18 @@ impl Understanding {
         covered(self.words_beyond_models(), terms).unwrap_or(f32::from(u8::from(!self.models.is_empty())))
     }
 
+    /// How much of another's word the question says, whose terms these are: 1 for the word, 0.8 for another name of it,
+    /// less for some of its pairs of characters.
+    pub fn share_said(&self, word: &str, terms: &HashSet<String>) -> f32 {
+        let is_other_name = || {
+            self.words.iter().any(|own| {
+                own.alternatives.iter().any(|name| matches!(name.as_slice(), [one] if one == word))
+            })
+        };
+        let share = share_in(word, terms);
+        if share < OTHER_NAME && is_other_name() { OTHER_NAME } else { share }
+    }
+
     fn words_beyond_models(&self) -> impl Iterator<Item = &Word> {
         self.words.iter().filter(|word| !self.models.contains(&word.text))
     }
@@ -384,7 +396,7 @@ impl Word {
             .iter()
             .any(|words| !words.is_empty() && words.iter().all(|w| terms.contains(w)));
         if synonym {
-            return 0.8;
+            return OTHER_NAME;
         }
         share_in(&self.text, terms)
     }
@@ -400,6 +412,9 @@ fn says(folded: &str, word: &str) -> bool {
         !folded[..at].ends_with(is_letter) && !folded[at + word.len()..].starts_with(is_letter)
     })
 }
+
+/// What another name of a word counts for.
+const OTHER_NAME: f32 = 0.8;
 
 /// 1 for a word that stands among the terms, else less for some of its pairs of characters, 0 for nothing.
 pub(crate) fn share_in(word: &str, terms: &HashSet<String>) -> f32 {
