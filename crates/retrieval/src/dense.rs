@@ -21,7 +21,9 @@ use crate::windows::Windows;
 /// When the graph is built and used.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VectorSettings {
-    /// Rows from which a graph is built. Measured crossing with `hnsw_rs` at recall 0.99: about 55,000.
+    /// Rows from which a graph is built. At equal time a search by `hnsw_rs` finds 0.993 of the nearest among 50,000
+    /// rows, the scan all of them; and every change of the knowledge would wait for the graph to be built anew, 35
+    /// seconds of one core for 50,000 rows. So the scan answers for as long as it takes a few milliseconds.
     pub graph_from: usize,
     /// Below this share of allowed chunks, in percent, the scan answers although there is a graph.
     pub scan_below_percent: usize,
@@ -31,7 +33,7 @@ pub struct VectorSettings {
 
 impl Default for VectorSettings {
     fn default() -> Self {
-        Self { graph_from: 55_000, scan_below_percent: 30, window_share: 0.7 }
+        Self { graph_from: 250_000, scan_below_percent: 30, window_share: 0.7 }
     }
 }
 

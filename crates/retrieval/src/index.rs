@@ -1,8 +1,8 @@
 //! One open generation: filter, search both sides, fuse, and say why.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use flightdeck_corpus::{Audience, Chunk, Document, DocumentId};
 use flightdeck_models::Embedder;
@@ -18,7 +18,7 @@ use crate::filter::{Allowed, may_see, passes};
 use crate::fusion::{Balance, Fused, fuse};
 use crate::highlight::Marker;
 use crate::lexical::{Lexical, QueryTerms};
-use crate::query::{Mode, Passage, Query, Scores};
+use crate::query::{Filters, Mode, Passage, Query, Scores};
 use crate::spelling::Spelling;
 use crate::spread::spread;
 use crate::text::{fold_text, simplified};
@@ -27,6 +27,9 @@ use crate::{RetrievalError, Settings};
 
 /// What stays of the score of a passage whose document a served one replaces.
 const SUPERSEDED_FACTOR: f32 = 0.6;
+
+/// Readers and days whose visible chunks are remembered; a server has two readers and today.
+const VISIBLE_KEPT: usize = 4;
 
 /// What a generation holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -64,6 +67,8 @@ pub struct Index {
     embedder: Arc<dyn Embedder>,
     settings: Settings,
     summary: Summary,
+    /// What may be seen without a filter, of the last readers and days: every document is looked at to know it.
+    visible: Mutex<VecDeque<(Audience, Date, Allowed)>>,
 }
 
 impl Index {
@@ -111,6 +116,7 @@ impl Index {
             embedder,
             settings,
             summary: contents.summary,
+            visible: Mutex::default(),
         })
     }
 
@@ -407,12 +413,31 @@ impl Index {
     }
 
     fn allowed(&self, query: &Query) -> Allowed {
-        let visible: Vec<bool> = self
-            .documents
-            .iter()
-            .map(|document| may_see(document, query.audience, query.day) && passes(document, &query.filters))
-            .collect();
-        Allowed::new(self.chunks.len(), |chunk| visible[self.document_of_chunk[chunk] as usize])
+        let visible = self.visible(query.audience, query.day);
+        if query.filters == Filters::default() {
+            return visible;
+        }
+        let passing: Vec<bool> =
+            self.documents.iter().map(|document| passes(document, &query.filters)).collect();
+        Allowed::new(self.chunks.len(), |chunk| {
+            visible.contains(chunk as u32) && passing[self.document_of_chunk[chunk] as usize]
+        })
+    }
+
+    /// The chunks that a reader may see on a day.
+    fn visible(&self, audience: Audience, day: Date) -> Allowed {
+        let mut known = self.visible.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, _, visible)) = known.iter().find(|(who, when, _)| (*who, *when) == (audience, day)) {
+            return visible.clone();
+        }
+        let served: Vec<bool> =
+            self.documents.iter().map(|document| may_see(document, audience, day)).collect();
+        let visible = Allowed::new(self.chunks.len(), |chunk| served[self.document_of_chunk[chunk] as usize]);
+        if known.len() >= VISIBLE_KEPT {
+            known.pop_front();
+        }
+        known.push_back((audience, day, visible.clone()));
+        visible
     }
 
     fn rank(

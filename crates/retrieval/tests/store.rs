@@ -182,6 +182,31 @@ fn what_an_audience_may_not_see_is_in_no_ranking_of_any_mode() {
 }
 
 #[test]
+fn each_day_and_each_reader_has_its_own_view_however_many_asked_before() {
+    let data = tempfile::tempdir().expect("a temporary folder");
+    let mut internal = document("floor-price", "LB-300S 底价 22.5 万元");
+    internal.audience = Audience::Internal;
+    let mut spring = document("spring", "LB-300S 春季促销");
+    spring.valid_until = Some(date(2026, 3, 5));
+    let store = published(data.path(), vec![internal, spring]);
+    for round in 0..2 {
+        for day in 1..=9 {
+            for audience in [Audience::Customer, Audience::Internal] {
+                let asked = Query { day: date(2026, 3, day), ..query("LB-300S 底价 促销", audience) };
+                let mut seen = ids(&store, &asked);
+                seen.sort();
+                let mut served = vec!["spring"];
+                served.retain(|_| day <= 5);
+                if audience == Audience::Internal {
+                    served.insert(0, "floor-price");
+                }
+                assert_eq!(seen, served, "round {round}, day {day}, {audience:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn filters_narrow_both_sides() {
     let data = tempfile::tempdir().expect("a temporary folder");
     let mut case = document("case", "饮料厂换线");
