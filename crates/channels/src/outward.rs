@@ -200,6 +200,22 @@ impl Outward {
         Ok(Answered { status, body })
     }
 
+    /// The JSON at an address.
+    ///
+    /// # Errors
+    /// As [`Outward::call`]; [`SendError::Refused`] when the status is none of success.
+    pub async fn get(&self, address: &str) -> Result<Value, SendError> {
+        successful(self.call(Method::GET, address, &[], None).await?)
+    }
+
+    /// What JSON sent to an address is answered with.
+    ///
+    /// # Errors
+    /// As [`Outward::get`].
+    pub async fn post(&self, address: &str, body: &Value) -> Result<Value, SendError> {
+        successful(self.call(Method::POST, address, &[], Some(body)).await?)
+    }
+
     /// Sends bytes as they are, for bodies that are signed, and gives the status: a webhook's receiver may answer
     /// whatever it likes.
     ///
@@ -254,6 +270,13 @@ impl Outward {
             }
         }
         Ok((status, bytes))
+    }
+}
+
+fn successful(answered: Answered) -> Result<Value, SendError> {
+    match answered.status {
+        200..300 => Ok(answered.body),
+        status => Err(SendError::Refused(format!("the other side answered {status}"))),
     }
 }
 

@@ -305,6 +305,8 @@ pub enum BenchCommand {
     },
     /// Time from a question's arrival to its composed answer while questions arrive at a steady rate
     Answers(BenchAnswersArgs),
+    /// How soon a webhook is acknowledged while messages keep arriving and answers are slow; whether none is lost
+    Channels(BenchChannelsArgs),
     /// Latency of all modes, throughput, recall of the vector search, index size and load time
     Search {
         /// Instead of the knowledge folder, this many made-up passages with made-up vectors
@@ -325,6 +327,29 @@ pub struct BenchAnswersArgs {
     /// Questions that arrive in a second
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub rate: u32,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "described there")]
+    pub output: JsonArgs,
+}
+
+/// Flags of `bench channels`.
+#[derive(Debug, Args)]
+pub struct BenchChannelsArgs {
+    /// Messages
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub messages: u32,
+    /// Requests sent in a second
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub rate: u32,
+    /// How long the language model takes over each answer, in ms
+    #[arg(long, value_name = "MS", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(0..=60_000))]
+    pub answer_ms: u64,
+    /// Answers worded at the same time
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub at_once: u16,
+    /// What is asked; the knowledge must have an answer for customers
+    #[arg(long, value_name = "TEXT", default_value = "LB-300S 一分钟最多能贴多少瓶？")]
+    pub question: String,
     #[command(flatten)]
     #[allow(missing_docs, reason = "described there")]
     pub output: JsonArgs,

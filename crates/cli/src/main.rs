@@ -162,6 +162,7 @@ fn dispatch(
         // Handled before there are settings.
         Command::ReadWorker => Ok(Verdict::Well),
         Command::Bench(BenchCommand::Answers(args)) => commands::bench_answers::run(config, &args),
+        Command::Bench(BenchCommand::Channels(args)) => commands::bench_channels::run(config, &args),
         Command::Bench(BenchCommand::Embed { texts, threads, kernel, vectors, output }) => {
             let kernel = kernel.as_deref().map_or(Kernel::Auto, |name| match name {
                 "candle" => Kernel::Candle,

@@ -189,19 +189,21 @@ impl AppState {
     }
 
     /// Connects these chat platforms and webhooks; [`crate::serve`] keeps their queue moving. Only the first call
-    /// counts.
+    /// counts. Messages are worked on as many at once as there are cores, or `worded` where that is more: answers
+    /// that a language model words elsewhere wait without needing a core.
     ///
     /// # Errors
     /// Why no connection can be made at all: the machine's certificates cannot be read.
-    pub fn connect(&self, settings: ChannelSettings) -> Result<(), String> {
+    pub fn connect(&self, settings: ChannelSettings, worded: usize) -> Result<(), String> {
         let engine = AssistantEngine(WeakState(Arc::downgrade(&self.0)));
-        self.connect_with(settings, Arc::new(engine), Timing::default())
+        self.connect_with(settings, Arc::new(engine), worded, Timing::default())
     }
 
     pub(crate) fn connect_with(
         &self,
         settings: ChannelSettings,
         engine: Arc<dyn flightdeck_channels::Engine>,
+        worded: usize,
         timing: Timing,
     ) -> Result<(), String> {
         let pipeline = Pipeline::new(
@@ -210,7 +212,7 @@ impl AppState {
             Outward::new(Guard::allowing(settings.private_hosts))?,
             settings.accounts,
             settings.hooks,
-            self.0.workers.cores(),
+            worded.max(self.0.workers.cores()),
             timing,
         );
         // A second call leaves the pipeline that runs.

@@ -55,7 +55,8 @@ pub fn run(config: &Config) -> Result<Verdict, Failure> {
         worker: Some(Arc::new(workbench::worker(config))),
     });
     if !config.channels.is_empty() {
-        state.connect(config.channels.clone()).map_err(|error| cannot_connect(&error))?;
+        let worded = config.generator.as_ref().map_or(0, |generator| generator.concurrent);
+        state.connect(config.channels.clone(), worded).map_err(|error| cannot_connect(&error))?;
     }
     greet(config, address, &store, model.as_deref());
     let listener = listener(config.language, state.clone());

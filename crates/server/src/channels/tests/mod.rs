@@ -113,7 +113,7 @@ impl Server {
         let state = AppState::new(records, Limits::default());
         let engine = Arc::new(Double { gate, n_asked: AtomicUsize::new(0) });
         let settings = ChannelSettings { accounts, hooks, private_hosts: vec!["127.0.0.1".to_owned()] };
-        state.connect_with(settings, engine.clone(), timing).unwrap();
+        state.connect_with(settings, engine.clone(), 0, timing).unwrap();
         let pipeline = state.pipeline().unwrap().clone();
         let running = tokio::spawn(async move { pipeline.run().await });
         Self { state, engine, running }
