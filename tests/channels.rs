@@ -2,6 +2,9 @@
 //!
 //! The platforms are one small server of the test's own, which says yes to everything and keeps what it was sent.
 
+mod fake;
+mod trials;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;

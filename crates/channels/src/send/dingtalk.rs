@@ -101,7 +101,8 @@ fn judge(answered: &Answered) -> Result<(), SendError> {
         code.as_str(),
         "90002" | "90018" | "130101" | "410100" | "ServiceUnavailable" | "systemError"
     ) || code.contains("Throttl")
-        || code.contains("qps");
+        // `Forbidden.AccessDenied.QpsLimitForApi` and its kin.
+        || code.to_ascii_lowercase().contains("qps");
     if is_busy || answered.status == 401 {
         return Err(SendError::later(format!("DingTalk says {code}")));
     }
@@ -112,6 +113,21 @@ fn judge(answered: &Answered) -> Result<(), SendError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_limited_rate_is_waited_for_and_a_wrong_key_is_not() {
+        let judged = |status, body| judge(&Answered { status, body });
+        for code in ["Forbidden.AccessDenied.QpsLimitForApi", "Throttling.Api", "90002"] {
+            let answer = judged(403, json!({"code": code, "message": "too many"}));
+            assert!(matches!(answer, Err(SendError::Later { .. })), "{code}: {answer:?}");
+        }
+        let wait = Some(Duration::from_secs(5));
+        let banned = judged(200, json!({"status": 1111, "wait": 5}));
+        assert!(matches!(banned, Err(SendError::Later { after, .. }) if after == wait), "{banned:?}");
+        let wrong = judged(400, json!({"code": "invalidClientIdOrSecret"}));
+        assert!(matches!(wrong, Err(SendError::Refused(_))), "{wrong:?}");
+        assert_eq!(judged(200, json!({"errcode": 0})), Ok(()));
+    }
 
     #[test]
     fn an_address_that_came_with_a_message_is_used_only_when_it_is_dingtalks() {
