@@ -2,7 +2,9 @@
 //!
 //! The platforms are one small server of the test's own, which says yes to everything and keeps what it was sent.
 
+mod connections;
 mod fake;
+mod sdks;
 mod trials;
 
 use std::io::{BufRead, BufReader, Read, Write};

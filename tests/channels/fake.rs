@@ -31,6 +31,8 @@ pub struct Platform {
     /// 微信客服: what customers wrote, and who has each conversation.
     pub inbox: Vec<Value>,
     pub service_states: HashMap<String, i64>,
+    /// The generic webhook's last reply as it came, headers and bytes.
+    last: Option<Value>,
     known: HashSet<String>,
     is_expired: bool,
     busy: usize,
@@ -45,6 +47,10 @@ struct Inner {
     /// After so many deliveries every further one waits, untouched.
     holds_after: Option<usize>,
     n_held: usize,
+    /// A platform that holds everything.
+    silent: Option<String>,
+    /// Where long connections are taken: `HOST:PORT`.
+    gateway: String,
     /// What is held now is never answered: its client is gone.
     generation: usize,
 }
@@ -62,6 +68,8 @@ struct Request {
     query: String,
     headers: HashMap<String, String>,
     body: Value,
+    /// The body as it came.
+    text: String,
 }
 
 impl Request {
@@ -139,6 +147,11 @@ impl Fake {
         self.lock().holds_after = Some(n);
     }
 
+    /// This platform takes requests and says nothing.
+    pub fn silence(&self, platform: &str) {
+        self.lock().silent = Some(platform.to_owned());
+    }
+
     pub fn n_held(&self) -> usize {
         self.lock().n_held
     }
@@ -150,9 +163,14 @@ impl Fake {
     /// Goes on; what was held has lost its client and is forgotten.
     pub fn go_on(&self) {
         let mut inner = self.lock();
-        (inner.holds_after, inner.n_held) = (None, 0);
+        (inner.holds_after, inner.n_held, inner.silent) = (None, 0, None);
         inner.generation += 1;
         self.inner.1.notify_all();
+    }
+
+    /// Long connections are taken at this `HOST:PORT`.
+    pub fn set_gateway(&self, authority: &str) {
+        authority.clone_into(&mut self.lock().gateway);
     }
 
     fn serve(&self, connection: &TcpStream) -> std::io::Result<()> {
@@ -180,7 +198,9 @@ impl Fake {
         if request.delivers() {
             let generation = inner.generation;
             let mut is_held = false;
-            while inner.holds_after.is_some_and(|n| inner.n_delivered >= n) {
+            while inner.holds_after.is_some_and(|n| inner.n_delivered >= n)
+                || (inner.silent.as_ref() == Some(&request.platform) && inner.generation == generation)
+            {
                 inner.n_held += usize::from(!is_held);
                 is_held = true;
                 inner = self.inner.1.wait(inner).unwrap_or_else(PoisonError::into_inner);
@@ -188,6 +208,9 @@ impl Fake {
             if inner.generation != generation {
                 return Answer::Nothing;
             }
+        }
+        if let Some(answer) = connection(request, &inner.gateway) {
+            return answer;
         }
         let platform = inner.platforms.entry(request.platform.clone()).or_default();
         let n_before = platform.delivered.len();
@@ -198,6 +221,29 @@ impl Fake {
     }
 }
 
+/// Where to connect to, for those who ask with the right secret.
+fn connection(request: &Request, gateway: &str) -> Option<Answer> {
+    let body = &request.body;
+    match request.path.as_str() {
+        "/v1.0/gateway/connections/open" => Some(if body["clientId"] == "k" && body["clientSecret"] == "s" {
+            assert_eq!(body["subscriptions"][0]["topic"], "/v1.0/im/bot/messages/get");
+            let ticket = "a ticket/with signs";
+            Answer::Json(200, json!({"endpoint": format!("ws://{gateway}/connect"), "ticket": ticket}))
+        } else {
+            Answer::Json(401, json!({"code": "authFailed", "message": "no"}))
+        }),
+        "/callback/ws/endpoint" => Some(if body["AppID"] == "a" && body["AppSecret"] == "s" {
+            let url = format!("ws://{gateway}/ws/v2?device_id=7&service_id=33&ticket=T");
+            let settings = json!({"ReconnectCount": -1, "ReconnectInterval": 120, "ReconnectNonce": 30,
+                "PingInterval": 120});
+            Answer::Json(200, json!({"code": 0, "msg": "ok", "data": {"URL": url, "ClientConfig": settings}}))
+        } else {
+            Answer::Json(200, json!({"code": 514, "msg": "said by the fake"}))
+        }),
+        _ => None,
+    }
+}
+
 fn read(reader: &mut BufReader<&TcpStream>) -> std::io::Result<Option<Request>> {
     let mut first = String::new();
     if reader.read_line(&mut first)? == 0 {
@@ -205,13 +251,17 @@ fn read(reader: &mut BufReader<&TcpStream>) -> std::io::Result<Option<Request>> 
     }
     let target = first.split_whitespace().nth(1).unwrap_or_default();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let (platform, path) = path.trim_start_matches('/').split_once('/').unwrap_or_default();
+    // Feishu's own client takes no address with a path in it.
+    let is_bare = ["/open-apis/", "/callback/"].iter().any(|start| path.starts_with(start));
+    let (platform, path) =
+        if is_bare { ("lark", &path[1..]) } else { path[1..].split_once('/').unwrap_or_default() };
     let mut request = Request {
         platform: platform.to_owned(),
         path: format!("/{path}"),
         query: query.to_owned(),
         headers: HashMap::new(),
         body: Value::Null,
+        text: String::new(),
     };
     loop {
         let mut line = String::new();
@@ -226,6 +276,7 @@ fn read(reader: &mut BufReader<&TcpStream>) -> std::io::Result<Option<Request>> 
     let mut body = vec![0; request.header("content-length").parse().unwrap_or(0)];
     reader.read_exact(&mut body)?;
     request.body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    request.text = String::from_utf8_lossy(&body).into_owned();
     Ok(Some(request))
 }
 
@@ -291,10 +342,12 @@ impl Platform {
                 let text = |name: &str| request.body["data"][name].as_str().unwrap_or_default().to_owned();
                 if request.body["type"] == "reply.created" {
                     let key = request.header("webhook-id").to_owned();
+                    self.last = Some(json!({"headers": request.headers, "body": request.text}));
                     self.deliver(Some(&key), &text("conversation_id"), &text("text"));
                 }
                 Answer::Json(200, json!({}))
             }
+            "site" if request.path == "/last" => Answer::Json(200, json!(self.last)),
             _ => Answer::Json(404, json!({})),
         }
     }

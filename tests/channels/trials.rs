@@ -476,3 +476,23 @@ fn one_request_in_ten_fails_and_nothing_is_lost_or_doubled_on_any_platform() {
         }),
     );
 }
+
+#[test]
+fn a_platform_that_says_nothing_holds_up_no_other() {
+    const N: usize = 40;
+    let mut trial = Trial::start();
+    trial.fake.silence("slack");
+    trial.ask_all(&["slack"], 0..N);
+    wait_for("deliveries under way", || (trial.fake.n_held() > 0).then_some(()));
+    let others: Vec<&str> = PLATFORMS.into_iter().filter(|platform| *platform != "slack").collect();
+    trial.ask_all(&others, 0..4);
+    trial.follow_streams(0..4);
+    for platform in &others {
+        trial.expect_one_each(platform, 4);
+    }
+    assert!(trial.fake.delivered("slack").is_empty());
+    trial.fake.go_on();
+    trial.expect_one_each("slack", N);
+    trial.settle();
+    trial.expect_one_each("slack", N);
+}

@@ -42,6 +42,25 @@ impl Mode {
     }
 }
 
+/// How messages come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// The platform sends requests to this server's address.
+    Webhook,
+    /// This server calls the platform and keeps the connection.
+    Connection,
+}
+
+impl Transport {
+    /// As settings and JSON spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Webhook => "webhook",
+            Self::Connection => "connection",
+        }
+    }
+}
+
 /// A platform, and which of its ways of talking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are the platforms' own")]
@@ -193,6 +212,8 @@ pub struct Account {
     pub id: String,
     /// Where it talks.
     pub platform: Platform,
+    /// How its messages come in.
+    pub transport: Transport,
     /// Who reads its answers.
     pub audience: Audience,
     /// What it does where a conversation has no mode of its own.
@@ -227,6 +248,9 @@ impl AccountError {
             "must be 1 to 64 of a-z, 0-9, - and _" => "应为 1 到 64 个小写字母、数字、- 或 _",
             "must be internal or customer" => "应为 internal 或 customer",
             "must be one of auto, suggest, off" => "应为 auto、suggest、off 之一",
+            "must be webhook, or with dingtalk and feishu connection" => {
+                "应为 webhook；dingtalk 与 feishu 也可以是 connection"
+            }
             "must be true or false" => "应为 true 或 false",
             "must be a whole number" => "应为整数",
             "is not a setting of this platform" => "不是该平台的设置",
@@ -290,6 +314,16 @@ impl Account {
             Some("customer") => Audience::Customer,
             Some(_) => return Err(fields.error("audience", "must be internal or customer")),
         };
+        let transport = match fields.optional("transport").as_deref() {
+            None | Some("webhook") => Transport::Webhook,
+            Some("connection") if matches!(platform, Platform::Dingtalk | Platform::Feishu) => {
+                Transport::Connection
+            }
+            Some(_) => {
+                let wanted = "must be webhook, or with dingtalk and feishu connection";
+                return Err(fields.error("transport", wanted));
+            }
+        };
         let mode = match fields.optional("mode") {
             None => Mode::Auto,
             Some(name) => Mode::from_name(&name)
@@ -303,12 +337,12 @@ impl Account {
         let blocked_words = fields.words("blocked_words");
         let base_url = fields.optional("base_url").unwrap_or_else(|| platform.base_url().to_owned());
         check_address(&fields, "base_url", &base_url, platform == Platform::Webhook)?;
-        let credentials = credentials(platform, &mut fields)?;
+        let credentials = credentials(platform, transport, &mut fields)?;
         if let Some(unknown) = fields.values.keys().next() {
             return Err(fields.error(unknown, "is not a setting of this platform"));
         }
         let base_url = base_url.trim_end_matches('/').to_owned();
-        Ok(Self { id, platform, audience, mode, ai_label, blocked_words, base_url, credentials })
+        Ok(Self { id, platform, transport, audience, mode, ai_label, blocked_words, base_url, credentials })
     }
 }
 
@@ -337,7 +371,11 @@ pub(crate) fn is_address(address: &str) -> bool {
         .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.username().is_empty())
 }
 
-fn credentials(platform: Platform, fields: &mut Fields) -> Result<Credentials, AccountError> {
+fn credentials(
+    platform: Platform,
+    transport: Transport,
+    fields: &mut Fields,
+) -> Result<Credentials, AccountError> {
     Ok(match platform {
         Platform::WecomApp => Credentials::WecomApp {
             corp_id: fields.required("corp_id")?,
@@ -367,7 +405,11 @@ fn credentials(platform: Platform, fields: &mut Fields) -> Result<Credentials, A
         Platform::Feishu => Credentials::Feishu {
             app_id: fields.required("app_id")?,
             app_secret: fields.required("app_secret")?,
-            verification_token: fields.required("verification_token")?,
+            // What comes over a connection of our own making is not signed.
+            verification_token: match transport {
+                Transport::Webhook => fields.required("verification_token")?,
+                Transport::Connection => fields.optional("verification_token").unwrap_or_default(),
+            },
             encrypt_key: fields.optional("encrypt_key").unwrap_or_default(),
             bot_open_id: fields.optional("bot_open_id").unwrap_or_default(),
         },
@@ -432,6 +474,8 @@ mod tests {
             ("mode", "loud"),
             ("audience", "all"),
             ("ai_label", "maybe"),
+            ("transport", "pigeon"),
+            ("transport", "connection"),
             ("base_url", "file:///etc/passwd"),
             ("base_url", "https://user@host"),
             ("bot_token", " "),

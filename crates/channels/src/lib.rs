@@ -10,6 +10,7 @@
 //! found and nothing of how anything is stored: both are traits.
 
 mod account;
+mod connection;
 pub mod gate;
 pub mod hook;
 mod inbound;
@@ -21,7 +22,7 @@ pub mod send;
 mod store;
 mod wording;
 
-pub use account::{Account, AccountError, Audience, Credentials, Mode, Platform};
+pub use account::{Account, AccountError, Audience, Credentials, Mode, Platform, Transport};
 pub use hook::Hook;
 pub use inbound::{Content, Inbound};
 pub use outward::{Guard, Outward, is_public};

@@ -11,8 +11,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::{Method, Url};
+use reqwest::{Method, StatusCode, Upgraded, Url};
 use serde_json::Value;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::client::generate_key;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use crate::send::SendError;
 
@@ -140,6 +144,8 @@ impl Resolve for Guard {
 #[derive(Clone)]
 pub struct Outward {
     client: reqwest::Client,
+    /// For connections that last: no bound on their time.
+    lasting: reqwest::Client,
     guard: Guard,
 }
 
@@ -160,15 +166,61 @@ impl Outward {
     pub fn new(guard: Guard) -> Result<Self, String> {
         // Only the first call counts; another crate may have made it.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .timeout(TIMEOUT)
-            .dns_resolver(Arc::new(guard.clone()))
-            .user_agent("flightdeck")
-            .build()
-            .map_err(|error| chain(&error))?;
-        Ok(Self { client, guard })
+        let builder = || {
+            reqwest::Client::builder()
+                .redirect(reqwest::redirect::Policy::none())
+                .no_proxy()
+                .connect_timeout(TIMEOUT)
+                .dns_resolver(Arc::new(guard.clone()))
+                .user_agent("flightdeck")
+        };
+        let client = builder().timeout(TIMEOUT).build().map_err(|error| chain(&error))?;
+        let lasting = builder().http1_only().build().map_err(|error| chain(&error))?;
+        Ok(Self { client, lasting, guard })
+    }
+
+    /// Opens a WebSocket at an address that begins with `wss://` or `ws://`, behind the same guard.
+    ///
+    /// # Errors
+    /// [`SendError::Later`] when the other side cannot be reached or does not open one; [`SendError::Refused`] when
+    /// the address may not be asked.
+    pub(crate) async fn websocket(&self, address: &str) -> Result<WebSocketStream<Upgraded>, SendError> {
+        let spoken = match address.split_once("://") {
+            Some(("wss", rest)) => format!("https://{rest}"),
+            Some(("ws", rest)) => format!("http://{rest}"),
+            _ => return Err(SendError::Refused("the address must begin with wss:// or ws://".to_owned())),
+        };
+        let url = self.guard.check(&spoken).map_err(SendError::Refused)?;
+        let key = generate_key();
+        let request = self
+            .lasting
+            .get(url)
+            .header("connection", "Upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", &key);
+        let response = match tokio::time::timeout(TIMEOUT, request.send()).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => {
+                let reason = chain(&error.without_url());
+                return Err(SendError::later(format!("cannot reach the other side: {reason}")));
+            }
+            Err(_) => return Err(SendError::later("the other side does not answer")),
+        };
+        let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS
+            || header("sec-websocket-accept") != Some(&derive_accept_key(key.as_bytes()))
+        {
+            let status = response.status().as_u16();
+            // Feishu says why in headers of its own.
+            let said: String = header("handshake-msg").unwrap_or_default().chars().take(120).collect();
+            return Err(SendError::later(format!("the other side opens no connection: {status} {said}")));
+        }
+        let upgraded = response.upgrade().await.map_err(|error| SendError::later(chain(&error)))?;
+        let limits = WebSocketConfig::default()
+            .max_message_size(Some(MAX_REPLY_BYTES))
+            .max_frame_size(Some(MAX_REPLY_BYTES));
+        Ok(WebSocketStream::from_raw_socket(upgraded, Role::Client, Some(limits)).await)
     }
 
     /// Sends JSON and reads JSON.

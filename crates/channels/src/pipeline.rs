@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join_all};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
@@ -29,8 +29,10 @@ const MAX_INTAKE: usize = 4096;
 const MAX_BATCH: usize = 256;
 /// Messages and deliveries that are looked at in one go.
 const LOOKED_AT: usize = 64;
-/// Deliveries on their way at the same time.
-const MAX_SENDING: usize = 16;
+/// Deliveries on their way at the same time, and of them to one account: a platform that does not answer keeps its own
+/// waiting and no other's.
+const MAX_SENDING: usize = 128;
+const MAX_SENDING_EACH: usize = 16;
 /// Ended work is kept this long, to know what comes again and to show what happened.
 const KEPT: Duration = Duration::from_hours(7 * 24);
 const PRUNE_EVERY: Duration = Duration::from_hours(1);
@@ -314,6 +316,30 @@ impl Pipeline {
         })
     }
 
+    pub(crate) fn outward(&self) -> &Outward {
+        self.0.sender.outward()
+    }
+
+    /// How long to wait before a second try.
+    pub(crate) fn first_retry(&self) -> Duration {
+        self.0.timing.first_retry
+    }
+
+    /// How long to wait after so many failures.
+    pub(crate) fn retry_after(&self, n_failed: u32) -> Duration {
+        self.0.backoff(n_failed, now_ms())
+    }
+
+    pub(crate) async fn log(
+        &self,
+        account: &str,
+        kind: &'static str,
+        details: Value,
+    ) -> Result<(), StoreError> {
+        let account = account.to_owned();
+        self.0.blocking(move |store| store.log(&account, None, kind, &details)).await
+    }
+
     /// Looks at the queue at once, after something was changed in it from outside.
     pub fn wake(&self) {
         self.0.wake.notify_one();
@@ -328,7 +354,8 @@ impl Pipeline {
             Ok(n) => tracing::info!(n, "deliveries that were under way are sent again"),
             Err(error) => tracing::error!(%error, "the queue cannot be resumed"),
         }
-        tokio::join!(self.take_in(arrivals), self.dispatch(), self.prune());
+        let connections = join_all(self.0.accounts.values().map(|account| self.keep_connected(account)));
+        tokio::join!(self.take_in(arrivals), self.dispatch(), self.prune(), connections);
     }
 
     async fn take_in(&self, mut arrivals: mpsc::Receiver<Intake>) {
@@ -426,7 +453,10 @@ impl Inner {
             }
         }
         if self.sending.available_permits() > 0 {
-            for delivery in self.blocking(move |store| store.waiting_deliveries(now, LOOKED_AT)).await? {
+            let waiting = self
+                .blocking(move |store| store.waiting_deliveries(now, LOOKED_AT, MAX_SENDING_EACH))
+                .await?;
+            for delivery in waiting {
                 let Ok(place) = Arc::clone(&self.sending).try_acquire_owned() else { break };
                 let id = delivery.id;
                 if let Some(wait) = self.pace(&delivery) {

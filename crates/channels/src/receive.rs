@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::protocol::seal::hex;
 use crate::protocol::wecom::{Crypt, Signed, kf, message, robot};
 use crate::protocol::{Rejected, check_clock, dingtalk, feishu, parse_time, slack, webhook};
-use crate::{Account, Content, Credentials, Inbound};
+use crate::{Account, Content, Credentials, Inbound, Transport};
 
 /// How far the signed time of a WeCom request may be from the clock, in s.
 const WECOM_TOLERANCE_S: i64 = 300;
@@ -78,6 +78,9 @@ pub struct Stream {
 /// # Errors
 /// As [`Rejected`] tells apart; nothing was stored, and the platform should be told no more than "no".
 pub fn receive(account: &Account, request: Request<'_>) -> Result<Received, Rejected> {
+    if account.transport == Transport::Connection {
+        return Err(Rejected::Key("transport is `connection`: it takes no requests"));
+    }
     match &account.credentials {
         Credentials::WecomApp { corp_id, token, encoding_aes_key, .. }
         | Credentials::WecomKf { corp_id, token, encoding_aes_key, .. } => {
@@ -230,10 +233,15 @@ pub fn stream_reply(
 fn dingtalk_robot(app_secret: &str, request: Request<'_>) -> Result<Received, Rejected> {
     let (timestamp, sign) = (request.header("timestamp")?, request.header("sign")?);
     dingtalk::verify(&timestamp, &sign, app_secret, request.now_ms)?;
-    let message = dingtalk::parse(request.body)?;
+    let inbound = dingtalk_inbound(dingtalk::parse(request.body)?);
+    Ok(Received::Messages(vec![inbound], Reply::Json("{}".to_owned())))
+}
+
+/// A message to a robot of DingTalk, however it came.
+pub(crate) fn dingtalk_inbound(message: dingtalk::Message) -> Inbound {
     let content =
         if message.text.is_empty() { Content::Unreadable(message.kind) } else { Content::Text(message.text) };
-    let inbound = Inbound {
+    Inbound {
         reply: json!({
             "session_webhook": message.session_webhook, "expires_ms": message.webhook_expires_ms,
             "group": message.is_group, "conversation": message.conversation, "user": message.from,
@@ -245,8 +253,7 @@ fn dingtalk_robot(app_secret: &str, request: Request<'_>) -> Result<Received, Re
         sender: message.from,
         sent_ms: 0,
         content,
-    };
-    Ok(Received::Messages(vec![inbound], Reply::Json("{}".to_owned())))
+    }
 }
 
 fn feishu_event(
@@ -271,9 +278,17 @@ fn feishu_event(
             let reply = Reply::Json(feishu::challenge_reply(&challenge).to_string());
             return Ok(Received::Messages(Vec::new(), reply));
         }
-        feishu::Event::Message(message) if message.is_person => message,
+        feishu::Event::Message(message) => message,
         _ => return Ok(Received::Messages(Vec::new(), taken)),
     };
+    Ok(Received::Messages(feishu_inbound(&message, bot_open_id).into_iter().collect(), taken))
+}
+
+/// A message to a bot of Feishu, however it came; `None` where it is none of a person's to the bot.
+pub(crate) fn feishu_inbound(message: &feishu::Message, bot_open_id: &str) -> Option<Inbound> {
+    if !message.is_person {
+        return None;
+    }
     let own = if bot_open_id.is_empty() {
         message.mentioned.first().cloned()
     } else {
@@ -281,10 +296,10 @@ fn feishu_event(
     };
     let own = own.unwrap_or_default();
     if message.is_group && !message.mentioned.contains(&own) {
-        return Ok(Received::Messages(Vec::new(), taken));
+        return None;
     }
     let text = message.text_for(&own);
-    let inbound = Inbound {
+    Some(Inbound {
         conversation: message.chat.clone(),
         message_id: message.id.clone(),
         sender: message.from.clone(),
@@ -296,8 +311,7 @@ fn feishu_event(
             Content::Text(text)
         },
         reply: json!({"message": message.id, "chat": message.chat}),
-    };
-    Ok(Received::Messages(vec![inbound], taken))
+    })
 }
 
 fn slack_event(signing_secret: &str, request: Request<'_>) -> Result<Received, Rejected> {

@@ -140,8 +140,14 @@ pub trait Store: Send + Sync + 'static {
     fn push(&self, pushes: &[Push]) -> Result<Vec<usize>, StoreError>;
     /// Of each conversation the first message that waits, where it is due; oldest first.
     fn waiting_messages(&self, now_ms: i64, limit: usize) -> Result<Vec<Queued>, StoreError>;
-    /// Of each conversation the first delivery that waits, where it is due; oldest first.
-    fn waiting_deliveries(&self, now_ms: i64, limit: usize) -> Result<Vec<Delivery>, StoreError>;
+    /// Of each conversation the first delivery that waits, where it is due; oldest first. Of an account no more than
+    /// make `per_account` with those that are being sent, so that one that does not answer holds up itself alone.
+    fn waiting_deliveries(
+        &self,
+        now_ms: i64,
+        limit: usize,
+        per_account: usize,
+    ) -> Result<Vec<Delivery>, StoreError>;
     /// When the next message or delivery falls due after `after_ms`, in ms since 1970.
     fn next_due(&self, after_ms: i64) -> Result<Option<i64>, StoreError>;
     /// Ends the work on a message; false where it had ended before, and then nothing is changed.

@@ -438,6 +438,50 @@ fn feishu_frames_hold_the_same_events() {
 }
 
 #[test]
+fn feishu_frames_are_read_and_written_as_the_official_client_does() {
+    let Some(transcript) = shared("feishu/ws_and_api_transcript_python_sdk.json") else { return };
+    let recorded = transcript["events"].as_array().unwrap().iter().filter(|event| event["hex"].is_string());
+    let mut n_acknowledged = 0;
+    let mut received: Vec<feishu::WireFrame> = Vec::new();
+    for event in recorded {
+        let bytes = unhex(text(event, "hex"));
+        let frame = feishu::WireFrame::decode(&bytes).unwrap();
+        let wanted = &event["frame"];
+        assert_eq!(
+            (Some(frame.sequence), Some(frame.log)),
+            (wanted["SeqID"].as_u64(), wanted["LogID"].as_u64())
+        );
+        assert_eq!(Some(i64::from(frame.service)), wanted["service"].as_i64());
+        assert_eq!(Some(i64::from(frame.method)), wanted["method"].as_i64());
+        let headers: serde_json::Map<String, Value> =
+            frame.headers.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+        assert_eq!(Value::Object(headers), wanted["headers"]);
+        assert_eq!(String::from_utf8_lossy(&frame.payload), text(wanted, "payload"));
+        assert_eq!(frame.encode(), bytes, "the same bytes");
+        if frame.header("type") == "ping" {
+            assert_eq!(feishu::WireFrame::ping(frame.service).encode(), bytes);
+        }
+        // The client's acknowledgement of what came before.
+        let answered = received.iter().find(|known| {
+            let same = |name: &str| known.header(name) == frame.header(name);
+            frame.method == feishu::WireFrame::DATA && same("message_id") && same("seq")
+        });
+        if let Some(answered) = answered {
+            let took_ms = frame.header("biz_rt").parse().unwrap();
+            assert_eq!(answered.acknowledge(took_ms, frame.payload.clone()).encode(), bytes);
+            n_acknowledged += 1;
+        } else {
+            received.push(frame);
+        }
+        for cut in 0..bytes.len() {
+            // Whatever is missing, it is an error or a shorter frame, and never a panic.
+            let _ = feishu::WireFrame::decode(&bytes[..cut]);
+        }
+    }
+    assert_eq!(n_acknowledged, 2);
+}
+
+#[test]
 fn slack_samples() {
     const NOW_S: i64 = 1_790_000_001;
     for entry in entries(shared("slack/http_vectors.json")) {

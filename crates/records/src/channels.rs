@@ -211,7 +211,8 @@ impl Records {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Of each conversation the first delivery that waits, where it is due; oldest first.
+    /// Of each conversation the first delivery that waits, where it is due; oldest first. Of an account no more than
+    /// make `per_account` with those that are being sent.
     ///
     /// # Errors
     /// When the database fails.
@@ -219,13 +220,20 @@ impl Records {
         &self,
         now_ms: i64,
         limit: usize,
+        per_account: usize,
     ) -> Result<Vec<ChannelDelivery>, RecordsError> {
         let connection = self.reading();
         let mut statement = connection.prepare_cached(&format!(
-            "{DELIVERY} WHERE state = 'waiting' AND due_at <= ?1 AND id IN (SELECT min(id) FROM channel_deliveries
-               WHERE state IN ('waiting', 'sending') GROUP BY account, conversation) ORDER BY id LIMIT ?2"
+            "WITH sending AS (SELECT account, count(*) AS n FROM channel_deliveries
+                 WHERE state IN ('waiting', 'sending') AND state = 'sending' GROUP BY account),
+               due AS (SELECT id, account, row_number() OVER (PARTITION BY account ORDER BY id) AS place
+                 FROM channel_deliveries WHERE state = 'waiting' AND due_at <= ?1 AND id IN
+                   (SELECT min(id) FROM channel_deliveries WHERE state IN ('waiting', 'sending')
+                    GROUP BY account, conversation))
+             {DELIVERY} WHERE id IN (SELECT due.id FROM due LEFT JOIN sending USING (account)
+               WHERE due.place + coalesce(sending.n, 0) <= ?3) ORDER BY id LIMIT ?2"
         ))?;
-        let rows = statement.query_map(params![now_ms, limit_of(limit)], delivery)?;
+        let rows = statement.query_map(params![now_ms, limit_of(limit), limit_of(per_account)], delivery)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
@@ -894,17 +902,43 @@ mod tests {
         let records = Records::in_memory().unwrap();
         records.add_channel_delivery(&to_send("k1")).unwrap();
         records.add_channel_delivery(&to_send("k2")).unwrap();
-        let due = records.waiting_channel_deliveries(i64::MAX, 10).unwrap();
+        let due = records.waiting_channel_deliveries(i64::MAX, 10, 10).unwrap();
         assert_eq!(due.len(), 1, "the second waits for the first");
         assert!(records.begin_channel_delivery(due[0].id).unwrap());
         assert!(!records.begin_channel_delivery(due[0].id).unwrap());
-        assert!(records.waiting_channel_deliveries(i64::MAX, 10).unwrap().is_empty());
+        assert!(records.waiting_channel_deliveries(i64::MAX, 10, 10).unwrap().is_empty());
         assert_eq!(records.resume_channel_deliveries().unwrap(), 1);
-        let due = records.waiting_channel_deliveries(i64::MAX, 10).unwrap();
+        let due = records.waiting_channel_deliveries(i64::MAX, 10, 10).unwrap();
         assert_eq!(due[0].attempts, 1, "it was tried once");
         assert!(records.end_channel_delivery(due[0].id, "failed", Some("no")).unwrap());
         assert!(records.redeliver("a", due[0].id).unwrap());
         assert!(!records.redeliver("b", due[0].id).unwrap());
+    }
+
+    #[test]
+    fn an_account_whose_deliveries_do_not_end_holds_up_itself_alone() {
+        let records = Records::in_memory().unwrap();
+        let add = |account: &str, n: i32| {
+            let delivery = NewDelivery {
+                account: account.to_owned(),
+                conversation: format!("c{n}"),
+                ..to_send(&format!("{account} {n}"))
+            };
+            records.add_channel_delivery(&delivery).unwrap();
+        };
+        (0..9).for_each(|n| add("a", n));
+        add("b", 0);
+        let due = |limit: usize| -> Vec<String> {
+            let due = records.waiting_channel_deliveries(i64::MAX, limit, 3).unwrap();
+            due.into_iter().map(|delivery| delivery.idempotency).collect()
+        };
+        assert_eq!(due(10), ["a 0", "a 1", "a 2", "b 0"]);
+        assert!(records.begin_channel_delivery(1).unwrap() && records.begin_channel_delivery(2).unwrap());
+        assert_eq!(due(10), ["a 2", "b 0"]);
+        assert!(records.begin_channel_delivery(3).unwrap());
+        assert_eq!(due(1), ["b 0"], "however little is looked at");
+        assert!(records.end_channel_delivery(2, "sent", None).unwrap());
+        assert_eq!(due(10), ["a 3", "b 0"]);
     }
 
     #[test]

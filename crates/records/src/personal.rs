@@ -302,7 +302,7 @@ mod tests {
             (recent, records.channel_conversation("kf", conversation).unwrap().session_id)
         };
         assert_eq!((left("theirs"), left("other").0), ((0, None), 1));
-        let waiting = records.waiting_channel_deliveries(i64::MAX, 10).unwrap();
+        let waiting = records.waiting_channel_deliveries(i64::MAX, 10, 10).unwrap();
         let mut deliveries: Vec<_> =
             waiting.iter().map(|row| (row.account.as_str(), row.conversation.as_str())).collect();
         deliveries.sort_unstable();

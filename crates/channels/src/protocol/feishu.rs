@@ -258,6 +258,163 @@ fn post_text(content: &Value) -> String {
     lines.join("\n")
 }
 
+/// A frame of the long connection: the fields of the protobuf message `pbbp2.Frame` that are used.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WireFrame {
+    /// `SeqID`.
+    pub sequence: u64,
+    /// `LogID`.
+    pub log: u64,
+    /// The app's number at the gateway.
+    pub service: i32,
+    /// [`WireFrame::CONTROL`] or [`WireFrame::DATA`].
+    pub method: i32,
+    /// Names and values, in their order.
+    pub headers: Vec<(String, String)>,
+    /// The event as JSON, or a part of it.
+    pub payload: Vec<u8>,
+}
+
+impl WireFrame {
+    /// The method of pings and pongs.
+    pub const CONTROL: i32 = 0;
+    /// The method of events.
+    pub const DATA: i32 = 1;
+
+    /// What shows the gateway that this side lives.
+    pub fn ping(service: i32) -> Self {
+        let headers = vec![("type".to_owned(), "ping".to_owned())];
+        Self { service, method: Self::CONTROL, headers, ..Self::default() }
+    }
+
+    /// A header's value; empty where there is none.
+    pub fn header(&self, name: &str) -> &str {
+        let found = self.headers.iter().find(|(header, _)| header == name);
+        found.map_or("", |(_, value)| value.as_str())
+    }
+
+    /// The same frame with the time that was taken, in ms, and this payload.
+    pub fn acknowledge(&self, took_ms: u64, payload: Vec<u8>) -> Self {
+        let mut frame = Self { payload, ..self.clone() };
+        frame.headers.push(("biz_rt".to_owned(), took_ms.to_string()));
+        frame
+    }
+
+    /// As protobuf writes it.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        put_number(&mut bytes, 1, self.sequence);
+        put_number(&mut bytes, 2, self.log);
+        // Protobuf writes negative numbers as long ones.
+        put_number(&mut bytes, 3, i64::from(self.service) as u64);
+        put_number(&mut bytes, 4, i64::from(self.method) as u64);
+        for (name, value) in &self.headers {
+            let mut header = Vec::new();
+            put_bytes(&mut header, 1, name.as_bytes());
+            put_bytes(&mut header, 2, value.as_bytes());
+            put_bytes(&mut bytes, 5, &header);
+        }
+        if !self.payload.is_empty() {
+            put_bytes(&mut bytes, 8, &self.payload);
+        }
+        bytes
+    }
+
+    /// From protobuf's bytes; fields of other numbers are left out.
+    ///
+    /// # Errors
+    /// [`Rejected::Format`] where they break off or are of another form.
+    pub fn decode(mut bytes: &[u8]) -> Result<Self, Rejected> {
+        let mut frame = Self::default();
+        while let Some((number, field)) = take_field(&mut bytes)? {
+            match (number, field) {
+                (1, Field::Number(value)) => frame.sequence = value,
+                (2, Field::Number(value)) => frame.log = value,
+                (3, Field::Number(value)) => frame.service = value as i32,
+                (4, Field::Number(value)) => frame.method = value as i32,
+                (5, Field::Bytes(mut header)) => {
+                    let (mut name, mut value) = (String::new(), String::new());
+                    while let Some((number, field)) = take_field(&mut header)? {
+                        let Field::Bytes(text) = field else { continue };
+                        let text = String::from_utf8_lossy(text).into_owned();
+                        match number {
+                            1 => name = text,
+                            2 => value = text,
+                            _ => {}
+                        }
+                    }
+                    frame.headers.push((name, value));
+                }
+                (8, Field::Bytes(payload)) => frame.payload = payload.to_vec(),
+                _ => {}
+            }
+        }
+        Ok(frame)
+    }
+}
+
+enum Field<'a> {
+    Number(u64),
+    Bytes(&'a [u8]),
+    Other,
+}
+
+fn put_varint(bytes: &mut Vec<u8>, mut value: u64) {
+    while value > 0x7F {
+        bytes.push((value & 0x7F) as u8 | 0x80);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
+}
+
+fn put_number(bytes: &mut Vec<u8>, number: u64, value: u64) {
+    put_varint(bytes, number << 3);
+    put_varint(bytes, value);
+}
+
+fn put_bytes(bytes: &mut Vec<u8>, number: u64, value: &[u8]) {
+    put_varint(bytes, (number << 3) | 2);
+    put_varint(bytes, value.len() as u64);
+    bytes.extend_from_slice(value);
+}
+
+fn take<'a>(bytes: &mut &'a [u8], n: usize) -> Result<&'a [u8], Rejected> {
+    let (taken, rest) = bytes.split_at_checked(n).ok_or_else(|| Rejected::format("the frame breaks off"))?;
+    *bytes = rest;
+    Ok(taken)
+}
+
+fn take_varint(bytes: &mut &[u8]) -> Result<u64, Rejected> {
+    let mut value = 0_u64;
+    for shift in (0..64).step_by(7) {
+        let byte = take(bytes, 1)?[0];
+        value |= u64::from(byte & 0x7F) << shift;
+        if byte < 0x80 {
+            return Ok(value);
+        }
+    }
+    Err(Rejected::format("a number of the frame is too long"))
+}
+
+/// The next field and its number; `None` at the end.
+fn take_field<'a>(bytes: &mut &'a [u8]) -> Result<Option<(u64, Field<'a>)>, Rejected> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let key = take_varint(bytes)?;
+    let field = match key & 7 {
+        0 => Field::Number(take_varint(bytes)?),
+        1 => take(bytes, 8).map(|_| Field::Other)?,
+        2 => {
+            let length = usize::try_from(take_varint(bytes)?).unwrap_or(usize::MAX);
+            Field::Bytes(take(bytes, length)?)
+        }
+        5 => take(bytes, 4).map(|_| Field::Other)?,
+        _ => return Err(Rejected::format("the frame holds a field of an unknown form")),
+    };
+    Ok(Some((key >> 3, field)))
+}
+
 /// The answer to the address check.
 pub fn challenge_reply(challenge: &str) -> Value {
     json!({"challenge": challenge})

@@ -117,6 +117,10 @@ impl Sender {
         Self { outward, tokens: Mutex::new(HashMap::new()) }
     }
 
+    pub(crate) fn outward(&self) -> &Outward {
+        &self.outward
+    }
+
     /// Sends one delivery.
     ///
     /// # Errors

@@ -83,9 +83,14 @@ impl Store for Queue {
         Ok(queued)
     }
 
-    fn waiting_deliveries(&self, now_ms: i64, limit: usize) -> Result<Vec<Delivery>, StoreError> {
+    fn waiting_deliveries(
+        &self,
+        now_ms: i64,
+        limit: usize,
+        per_account: usize,
+    ) -> Result<Vec<Delivery>, StoreError> {
         let mut waiting = Vec::new();
-        for row in self.0.waiting_channel_deliveries(now_ms, limit).map_err(failed)? {
+        for row in self.0.waiting_channel_deliveries(now_ms, limit, per_account).map_err(failed)? {
             let id = row.id;
             match delivery(row) {
                 Ok(delivery) => waiting.push(delivery),

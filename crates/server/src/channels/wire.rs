@@ -27,7 +27,9 @@ pub(crate) struct Channel {
     pub mode: &'static str,
     /// Whether answers to customers say that an AI made them.
     pub ai_label: bool,
-    /// Where the platform must push to, on this server.
+    /// `webhook`: the platform pushes to `address`; `connection`: this server calls the platform.
+    pub transport: &'static str,
+    /// Where the platform must push to, on this server; over a connection nothing is taken there.
     pub address: String,
 }
 
@@ -42,6 +44,7 @@ impl From<&Account> for Channel {
             },
             mode: account.mode.name(),
             ai_label: account.ai_label,
+            transport: account.transport.name(),
             address: format!("/webhooks/{}/{}", account.platform.segment(), account.id),
         }
     }
@@ -68,7 +71,7 @@ pub(crate) struct EventEntry {
     /// RFC 3339.
     pub at: String,
     pub conversation: Option<String>,
-    /// `received`, `answered`, `hand_over`, `sent`, `failed`, `dropped`, `rejected`, …
+    /// `received`, `answered`, `hand_over`, `sent`, `failed`, `dropped`, `rejected`, `connected`, `disconnected`, …
     pub kind: String,
     /// Never a secret and never what was said.
     #[schema(value_type = Object)]
