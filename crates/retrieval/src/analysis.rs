@@ -36,13 +36,23 @@ pub(crate) struct Term {
 static DEFAULT_JIEBA: LazyLock<Arc<Jieba>> = LazyLock::new(|| Arc::new(Jieba::new()));
 
 /// Cuts text into terms; the same instance must cut documents and questions.
+#[derive(Clone)]
 pub(crate) struct Analyzer {
     jieba: Arc<Jieba>,
+    /// Words beyond the dictionary's own, sorted.
+    words: Vec<String>,
 }
 
 impl Analyzer {
     /// An analyzer whose dictionary also knows `words` (product names, keywords of the knowledge).
+    #[cfg(test)]
     pub fn new<'a>(words: impl IntoIterator<Item = &'a str>) -> Self {
+        Self::with(words, None).as_ref().clone()
+    }
+
+    /// An analyzer whose dictionary also knows `words` (product names, keywords of the knowledge); `known` itself where
+    /// it is that one, because making a dictionary takes a while.
+    pub fn with<'a>(words: impl IntoIterator<Item = &'a str>, known: Option<&Arc<Self>>) -> Arc<Self> {
         let mut own: Vec<String> = words
             .into_iter()
             .map(fold_text)
@@ -51,14 +61,22 @@ impl Analyzer {
         own.sort();
         own.dedup();
         own.retain(|word| !DEFAULT_JIEBA.has_word(word));
+        if let Some(known) = known.filter(|known| known.words == own) {
+            return Arc::clone(known);
+        }
         if own.is_empty() {
-            return Self { jieba: DEFAULT_JIEBA.clone() };
+            return Arc::new(Self { jieba: DEFAULT_JIEBA.clone(), words: own });
         }
         let mut jieba = (**DEFAULT_JIEBA).clone();
         for word in &own {
             jieba.add_word(word, None, None);
         }
-        Self { jieba: Arc::new(jieba) }
+        Arc::new(Self { jieba: Arc::new(jieba), words: own })
+    }
+
+    /// What the dictionary knows beyond its own words, sorted.
+    pub fn words(&self) -> &[String] {
+        &self.words
     }
 
     /// All terms of `text`, in order of position; overlapping terms (a word and its parts) are all there.

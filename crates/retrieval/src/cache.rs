@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, Write};
+use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -24,12 +24,18 @@ pub(crate) fn text_key(text: &str) -> TextKey {
     digest[..KEY_BYTES].try_into().expect("a SHA-256 digest is longer than a key")
 }
 
-/// The known embeddings of one model, open for more.
+/// The keys that stand one after the other in a file.
+pub(crate) fn keys_from(bytes: &[u8]) -> Vec<TextKey> {
+    bytes.chunks_exact(KEY_BYTES).map(|key| key.try_into().expect("the key's length is fixed")).collect()
+}
+
+/// The known embeddings of one model, open for more. What is in memory is where each lies in the file.
 pub(crate) struct EmbeddingCache {
     path: PathBuf,
     dimension: usize,
+    /// From text to the number of its record.
     slots: HashMap<TextKey, usize>,
-    vectors: Vec<f32>,
+    n_records: usize,
     file: BufWriter<File>,
 }
 
@@ -39,40 +45,18 @@ impl EmbeddingCache {
     pub fn open(folder: &Path, model_id: &str, dimension: usize) -> Result<Self, RetrievalError> {
         std::fs::create_dir_all(folder).map_err(RetrievalError::io("create", folder))?;
         let path = folder.join(file_name(model_id));
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(RetrievalError::io("read", &path)(error)),
-        };
-        let mut slots = HashMap::new();
-        let mut vectors = Vec::new();
-        let record_bytes = KEY_BYTES + dimension * 4 + 4;
-        let mut whole = 0;
-        if bytes.len() >= HEADER_BYTES && bytes[..HEADER_BYTES] == header(dimension) {
-            whole = HEADER_BYTES;
-            for record in bytes[HEADER_BYTES..].chunks_exact(record_bytes) {
-                let (content, checksum) = record.split_at(record_bytes - 4);
-                if crc32fast::hash(content).to_le_bytes() != checksum {
-                    break;
-                }
-                let key: TextKey = content[..KEY_BYTES].try_into().expect("the key's length is fixed");
-                slots.insert(key, vectors.len() / dimension);
-                vectors.extend(
-                    content[KEY_BYTES..]
-                        .chunks_exact(4)
-                        .map(|b| f32::from_le_bytes(b.try_into().expect("chunks of four"))),
-                );
-                whole += record_bytes;
-            }
-        }
         let file = OpenOptions::new()
             .create(true)
+            .read(true)
             .write(true)
             .truncate(false)
             .open(&path)
             .map_err(RetrievalError::io("open", &path))?;
+        let slots = whole_records(&file, dimension).map_err(RetrievalError::io("read", &path))?;
+        let whole = slots.as_ref().map_or(0, |(_, n)| HEADER_BYTES + n * record_bytes(dimension));
         file.set_len(whole as u64).map_err(RetrievalError::io("write", &path))?;
-        let mut cache = Self { path, dimension, slots, vectors, file: BufWriter::new(file) };
+        let (slots, n_records) = slots.unwrap_or_default();
+        let mut cache = Self { path, dimension, slots, n_records, file: BufWriter::new(file) };
         cache.seek_to(whole as u64)?;
         if whole == 0 {
             cache.write(&header(dimension))?;
@@ -80,14 +64,33 @@ impl EmbeddingCache {
         Ok(cache)
     }
 
-    pub fn get(&self, key: &TextKey) -> Option<&[f32]> {
-        self.slots.get(key).map(|slot| &self.vectors[slot * self.dimension..(slot + 1) * self.dimension])
+    /// Whether the vector of this text is known.
+    pub fn has(&self, key: &TextKey) -> bool {
+        self.slots.contains_key(key)
+    }
+
+    /// Reads a vector; `None` where it is not known. What was put must have been flushed.
+    pub fn get(&mut self, key: &TextKey) -> Result<Option<Vec<f32>>, RetrievalError> {
+        let Some(slot) = self.slots.get(key) else { return Ok(None) };
+        let place = HEADER_BYTES + slot * record_bytes(self.dimension) + KEY_BYTES;
+        let mut bytes = vec![0; self.dimension * 4];
+        let end = HEADER_BYTES + self.n_records * record_bytes(self.dimension);
+        self.seek_to(place as u64)?;
+        let read = self.file.get_mut().read_exact(&mut bytes);
+        read.map_err(RetrievalError::io("read", &self.path))?;
+        self.seek_to(end as u64)?;
+        Ok(Some(
+            bytes
+                .chunks_exact(4)
+                .map(|b| f32::from_le_bytes(b.try_into().expect("chunks of four")))
+                .collect(),
+        ))
     }
 
     /// Remembers a vector; it is safe on disk after the next [`EmbeddingCache::flush`].
     pub fn put(&mut self, key: TextKey, vector: &[f32]) -> Result<(), RetrievalError> {
-        self.slots.insert(key, self.vectors.len() / self.dimension);
-        self.vectors.extend_from_slice(vector);
+        self.slots.insert(key, self.n_records);
+        self.n_records += 1;
         let record = record(&key, vector);
         self.write(&record)
     }
@@ -99,34 +102,39 @@ impl EmbeddingCache {
     /// Forgets everything.
     pub fn clear(&mut self) -> Result<(), RetrievalError> {
         self.slots.clear();
-        self.vectors.clear();
+        self.n_records = 0;
         self.flush()?;
         self.file.get_ref().set_len(0).map_err(RetrievalError::io("write", &self.path))?;
         self.seek_to(0)?;
         self.write(&header(self.dimension))
     }
 
-    /// Drops what `live` does not name once that is most of the file: a folder that changes daily must not grow a
-    /// cache without end.
-    pub fn compact(&mut self, live: &HashSet<TextKey>) -> Result<(), RetrievalError> {
+    /// Whether so much of it is of texts that are gone that it should be made anew, where `n_live` are not.
+    pub fn is_mostly_dead(&self, n_live: usize) -> bool {
         const SLACK: usize = 4096;
+        self.n_records > 2 * n_live + SLACK
+    }
+
+    /// Drops what `live` does not name: a folder that changes daily must not grow a cache without end. The cache has to
+    /// be opened again.
+    pub fn compact(mut self, live: &HashSet<TextKey>) -> Result<(), RetrievalError> {
         self.flush()?;
-        if self.vectors.len() / self.dimension <= 2 * live.len() + SLACK {
-            return Ok(());
-        }
         let temporary = self.path.with_extension("new");
-        let write = || -> std::io::Result<()> {
-            let mut file = BufWriter::new(File::create(&temporary)?);
-            file.write_all(&header(self.dimension))?;
-            for key in live {
-                if let Some(vector) = self.get(key) {
-                    file.write_all(&record(key, vector))?;
-                }
+        let path = self.path.clone();
+        let mut file =
+            File::create(&temporary).map(BufWriter::new).map_err(RetrievalError::io("write", &temporary))?;
+        let mut write = |bytes: &[u8]| file.write_all(bytes).map_err(RetrievalError::io("write", &temporary));
+        write(&header(self.dimension))?;
+        for key in live {
+            if let Some(vector) = self.get(key)? {
+                write(&record(key, &vector))?;
             }
+        }
+        let finish = || -> std::io::Result<()> {
             file.into_inner()?.sync_all()?;
-            std::fs::rename(&temporary, &self.path)
+            std::fs::rename(&temporary, &path)
         };
-        write().map_err(RetrievalError::io("write", &temporary))
+        finish().map_err(RetrievalError::io("write", &temporary))
     }
 
     fn seek_to(&mut self, offset: u64) -> Result<(), RetrievalError> {
@@ -140,6 +148,39 @@ impl EmbeddingCache {
     fn write(&mut self, bytes: &[u8]) -> Result<(), RetrievalError> {
         self.file.write_all(bytes).map_err(RetrievalError::io("write", &self.path))
     }
+}
+
+/// The records of a file up to the first that is not whole, and their number; `None` where it has not even a header.
+fn whole_records(file: &File, dimension: usize) -> std::io::Result<Option<(HashMap<TextKey, usize>, usize)>> {
+    let mut file = BufReader::with_capacity(1 << 20, file);
+    let mut head = [0; HEADER_BYTES];
+    if let Err(error) = file.read_exact(&mut head) {
+        return if error.kind() == std::io::ErrorKind::UnexpectedEof { Ok(None) } else { Err(error) };
+    }
+    if head != header(dimension)[..] {
+        return Ok(None);
+    }
+    let mut slots = HashMap::new();
+    let mut n_records = 0;
+    let mut record = vec![0; record_bytes(dimension)];
+    loop {
+        match file.read_exact(&mut record) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => break,
+            Err(error) => return Err(error),
+        }
+        let (content, checksum) = record.split_at(record.len() - 4);
+        if crc32fast::hash(content).to_le_bytes() != checksum {
+            break;
+        }
+        slots.insert(content[..KEY_BYTES].try_into().expect("the key's length is fixed"), n_records);
+        n_records += 1;
+    }
+    Ok(Some((slots, n_records)))
+}
+
+fn record_bytes(dimension: usize) -> usize {
+    KEY_BYTES + dimension * 4 + 4
 }
 
 fn header(dimension: usize) -> Vec<u8> {
@@ -193,6 +234,25 @@ mod tests {
     }
 
     #[test]
+    fn what_was_put_is_read_also_between_writes_and_after_the_dead_are_dropped() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let open = || EmbeddingCache::open(folder.path(), "model/a", 2).expect("opens");
+        let mut cache = open();
+        for round in 0..3 {
+            let (word, vector) = (format!("第{round}"), [round as f32, 0.5]);
+            cache.put(text_key(&word), &vector).expect("is written");
+            cache.flush().expect("is flushed");
+            assert_eq!(cache.get(&text_key(&word)).expect("is read"), Some(vector.to_vec()));
+            assert_eq!(cache.get(&text_key("第0")).expect("is read"), Some(vec![0.0, 0.5]));
+        }
+        assert!(!cache.is_mostly_dead(1));
+        cache.compact(&HashSet::from([text_key("第2"), text_key("别的")])).expect("is written");
+        let mut cache = open();
+        assert_eq!(cache.get(&text_key("第2")).expect("is read"), Some(vec![2.0, 0.5]));
+        assert_eq!(cache.get(&text_key("第0")).expect("is read"), None);
+    }
+
+    #[test]
     fn a_damaged_record_and_what_follows_is_computed_again() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut cache = EmbeddingCache::open(folder.path(), "m", 2).expect("opens");
@@ -207,7 +267,7 @@ mod tests {
         bytes[last] ^= 0x40;
         std::fs::write(&path, &bytes).expect("is written");
         let cache = EmbeddingCache::open(folder.path(), "m", 2).expect("opens");
-        assert!(cache.get(&text_key("一")).is_some());
-        assert!(cache.get(&text_key("二")).is_none());
+        assert!(cache.has(&text_key("一")));
+        assert!(!cache.has(&text_key("二")));
     }
 }

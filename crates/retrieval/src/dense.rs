@@ -14,8 +14,9 @@ use hnsw_rs::prelude::{Distance, Hnsw};
 use self_cell::self_cell;
 use serde::{Deserialize, Serialize};
 
+use crate::cache::TextKey;
 use crate::filter::Allowed;
-use crate::rows::{self, Rows};
+use crate::rows::{self, EncodedRows, Rows};
 use crate::windows::Windows;
 
 /// When the graph is built and used.
@@ -77,8 +78,9 @@ where
 /// Vector rows and which chunk has which, to be written.
 pub(crate) struct Vectors {
     pub dimension: usize,
-    /// Row-major, `[n_rows, dimension]`.
-    pub rows: Vec<f32>,
+    pub rows: EncodedRows,
+    /// Of which text each row is.
+    pub keys: Vec<TextKey>,
     /// For every chunk its row.
     pub row_of_chunk: Vec<u32>,
     /// For every row the vectors of its windows.
@@ -88,6 +90,8 @@ pub(crate) struct Vectors {
 /// As [`Vectors`], of an open generation.
 pub(crate) struct StoredVectors {
     pub rows: Rows,
+    /// Of which text each row is.
+    pub keys: Vec<TextKey>,
     pub row_of_chunk: Vec<u32>,
     pub windows: Windows,
 }
@@ -161,6 +165,11 @@ impl Dense {
             None
         };
         Ok(Self { vectors, first_chunk, chunks_by_row, one_to_one, graph, settings })
+    }
+
+    /// The rows with what they were made from.
+    pub fn vectors(&self) -> &StoredVectors {
+        &self.vectors
     }
 
     /// How near a chunk is to the question, -1 to 1: the mean of its own cosine and its best window's, which counts

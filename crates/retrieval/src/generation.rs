@@ -1,13 +1,15 @@
 //! One immutable generation on disk: how it is written, and how it is opened and believed.
 //!
-//! `DATA/index/gen-000007/` holds the documents and chunks as JSON lines, the vector rows, the lexical segment and,
-//! for large sets, the graph. `manifest.json` is written last and names every other file with its length and
+//! `DATA/index/gen-000007/` holds the documents and chunks as JSON lines, the vector rows, the lexical segments and,
+//! for large sets, the graph. What a change leaves as it was is taken over from the generation before: vectors are
+//! copied, the files of the first lexical segment are the same files under a second name. `manifest.json` is written last and names every other file with its length and
 //! SHA-256; a folder without a manifest that fits is not a generation. `DATA/index/CURRENT` names the one in use
 //! and is replaced by rename, so a crash at any moment leaves either the old or the new one.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,24 +18,26 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::analysis::Analyzer;
+use crate::cache::keys_from;
 use crate::dense::{self, Dense, StoredVectors, Vectors};
 use crate::index::{Contents, Index, Summary};
-use crate::lexical::{self, Lexical};
-use crate::rows::{self, Rows};
+use crate::lexical::{self, Lexical, Plan};
+use crate::rows::Rows;
 use crate::windows::Windows;
 use crate::{RetrievalError, Settings};
 
 /// Raised whenever files of an older program must not be read: analysis, fields or layout changed.
 ///
-/// 3: vectors as bytes and numbers of 16 bits instead of `f32`.
-const FORMAT: u32 = 3;
+/// 3: vectors as bytes and numbers of 16 bits instead of `f32`. 4: rows say of which text they are, and the lexical
+/// side may have a second segment.
+const FORMAT: u32 = 4;
 const MANIFEST: &str = "manifest.json";
 const DOCUMENTS: &str = "documents.jsonl";
 const CHUNKS: &str = "chunks.jsonl";
 const SYNONYMS: &str = "synonyms.json";
 const ROWS: &str = "rows.u32";
+const KEYS: &str = "rows.keys";
 const WINDOWS: &str = "windows.i8";
-const LEXICAL: &str = "lexical";
 
 /// What a generation is made of and from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,45 +67,67 @@ struct FileSeal {
     sha256: String,
 }
 
-/// Writes `corpus` with its vectors as the generation `dir`, which must not exist yet.
-pub(crate) fn write(
+/// The generation before, from which the next takes over what has not changed.
+pub(crate) struct Previous {
+    pub dir: PathBuf,
+    pub index: Arc<Index>,
+    pub manifest: Arc<Manifest>,
+}
+
+/// Writes `corpus` with its vectors as the generation `dir`, which must not exist yet, and opens it.
+pub(crate) fn make(
     dir: &Path,
     corpus: &Corpus,
-    vectors: &Vectors,
-    model: &str,
+    vectors: Vectors,
     settings: Settings,
-) -> Result<(), RetrievalError> {
-    let create = |dir: &Path| std::fs::create_dir_all(dir).map_err(RetrievalError::io("create", dir));
-    create(dir)?;
-    let lexical_dir = dir.join(LEXICAL);
-    create(&lexical_dir)?;
-    write_lines(&dir.join(DOCUMENTS), &corpus.documents)?;
-    write_lines(&dir.join(CHUNKS), &corpus.chunks)?;
-    let synonyms = serde_json::to_vec(&corpus.synonyms).expect("lists of words are JSON");
-    write_file(&dir.join(SYNONYMS), &synonyms)?;
-    rows::write(dir, &vectors.rows, vectors.dimension)?;
+    embedder: Arc<dyn flightdeck_models::Embedder>,
+    previous: Option<&Previous>,
+) -> Result<(Index, Manifest), RetrievalError> {
+    std::fs::create_dir_all(dir).map_err(RetrievalError::io("create", dir))?;
+    let mut files = BTreeMap::new();
+    let mut write = |name: &str, bytes: &[u8]| {
+        files.insert(name.to_owned(), FileSeal::of(bytes));
+        write_file(&dir.join(name), bytes)
+    };
+    write(DOCUMENTS, &lines(&corpus.documents))?;
+    write(CHUNKS, &lines(&corpus.chunks))?;
+    write(SYNONYMS, &serde_json::to_vec(&corpus.synonyms).expect("lists of words are JSON"))?;
+    for (name, bytes) in vectors.rows.files() {
+        write(name, bytes)?;
+    }
+    write(KEYS, vectors.keys.as_flattened())?;
     let bytes: Vec<u8> = vectors.row_of_chunk.iter().flat_map(|row| row.to_le_bytes()).collect();
-    write_file(&dir.join(ROWS), &bytes)?;
-    write_file(&dir.join(WINDOWS), &vectors.windows.to_bytes())?;
+    write(ROWS, &bytes)?;
+    write(WINDOWS, &vectors.windows.to_bytes())?;
 
-    let analyzer = analyzer_of(&corpus.documents, &corpus.synonyms);
-    let by_id: BTreeMap<&str, &Document> = corpus.documents.iter().map(|d| (&*d.id.0, d)).collect();
-    let chunks = corpus.chunks.iter().map(|chunk| {
-        let document = by_id.get(&*chunk.document.0).expect("the corpus holds the document of each chunk");
-        (chunk, *document)
-    });
-    lexical::write(&lexical_dir, &analyzer, chunks).map_err(RetrievalError::FullText)?;
+    let analyzer =
+        analyzer_of(&corpus.documents, &corpus.synonyms, previous.map(|previous| previous.index.analyzer()));
+    let by_id: HashMap<&str, &Document> = corpus.documents.iter().map(|d| (&*d.id.0, d)).collect();
+    let chunks: Vec<(&Chunk, &Document)> =
+        corpus.chunks.iter().map(|chunk| (chunk, by_id[&*chunk.document.0])).collect();
+    let plan = match previous {
+        Some(previous) => lexical::plan(previous.index.lexical(), &analyzer, &chunks),
+        None => Plan::Whole,
+    };
+    if let Some(previous) = previous {
+        for (name, sealed) in
+            previous.manifest.files.iter().filter(|(name, _)| lexical::is_taken_over(&plan, name))
+        {
+            take_over(&previous.dir.join(name), &dir.join(name))?;
+            files.insert(name.clone(), sealed.clone());
+        }
+    }
+    lexical::write(dir, &analyzer, &chunks, &plan).map_err(RetrievalError::FullText)?;
     dense::write_graph(dir, vectors.dimension, settings.vectors)
         .map_err(|reason| RetrievalError::Damaged { path: dir.to_owned(), reason })?;
-
-    let mut files = BTreeMap::new();
     for path in files_below(dir)? {
-        let name = relative_name(dir, &path);
-        files.insert(name, seal(&path)?);
+        if let Entry::Vacant(entry) = files.entry(relative_name(dir, &path)) {
+            entry.insert(seal(&path)?);
+        }
     }
     let manifest = Manifest {
         format: FORMAT,
-        model: model.to_owned(),
+        model: embedder.id().to_owned(),
         dimension: vectors.dimension,
         documents: corpus.documents.len(),
         chunks: corpus.chunks.len(),
@@ -110,8 +136,31 @@ pub(crate) fn write(
         problems: corpus.problems.clone(),
         files,
     };
-    let manifest = serde_json::to_vec_pretty(&manifest).expect("a manifest is JSON");
-    write_file(&dir.join(MANIFEST), &manifest)
+    let bytes = serde_json::to_vec_pretty(&manifest).expect("a manifest is JSON");
+    write_file(&dir.join(MANIFEST), &bytes)?;
+
+    let rows = Rows::open(dir, vectors.dimension)
+        .map_err(|reason| RetrievalError::Damaged { path: dir.to_owned(), reason })?;
+    let Vectors { keys, row_of_chunk, windows, .. } = vectors;
+    let parts = Parts {
+        documents: corpus.documents.clone(),
+        chunks: corpus.chunks.clone(),
+        synonyms: &corpus.synonyms,
+        vectors: StoredVectors { rows, keys, row_of_chunk, windows },
+        analyzer,
+    };
+    let index = assemble(dir, &manifest, parts, embedder)?;
+    Ok((index, manifest))
+}
+
+/// The file under a second name, or a copy where the disk knows no second names.
+fn take_over(from: &Path, to: &Path) -> Result<(), RetrievalError> {
+    let folder = to.parent().unwrap_or(to);
+    std::fs::create_dir_all(folder).map_err(RetrievalError::io("create", folder))?;
+    if std::fs::hard_link(from, to).is_ok() {
+        return Ok(());
+    }
+    std::fs::copy(from, to).map(|_| ()).map_err(RetrievalError::io("copy", from))
 }
 
 /// Reads only the manifest.
@@ -154,6 +203,10 @@ pub(crate) fn open(
         serde_json::from_slice(&read(SYNONYMS)?).map_err(|e| damaged(SYNONYMS, e.to_string()))?;
     let misfit = |reason| RetrievalError::Damaged { path: dir.to_owned(), reason };
     let rows = Rows::open(dir, manifest.dimension).map_err(misfit)?;
+    let keys = keys_from(&read(KEYS)?);
+    if keys.len() != rows.len() {
+        return Err(damaged(KEYS, "it does not name a text for every row".to_owned()));
+    }
     let row_of_chunk: Vec<u32> = read(ROWS)?
         .chunks_exact(4)
         .map(|b| u32::from_le_bytes(b.try_into().expect("chunks of four")))
@@ -163,11 +216,36 @@ pub(crate) fn open(
     }
     let windows = Windows::from_bytes(&read(WINDOWS)?, manifest.dimension)
         .map_err(|misfit| damaged(WINDOWS, misfit.to_string()))?;
-    let vectors = StoredVectors { rows, row_of_chunk, windows };
+    let vectors = StoredVectors { rows, keys, row_of_chunk, windows };
+    let analyzer = analyzer_of(&documents, &synonyms, None);
+    let index = assemble(
+        dir,
+        &manifest,
+        Parts { documents, chunks, synonyms: &synonyms, vectors, analyzer },
+        embedder,
+    )?;
+    Ok((index, manifest))
+}
+
+/// What of a generation is in memory before the rest is opened.
+struct Parts<'a> {
+    documents: Vec<Document>,
+    chunks: Vec<Chunk>,
+    synonyms: &'a [Vec<String>],
+    vectors: StoredVectors,
+    analyzer: Arc<Analyzer>,
+}
+
+fn assemble(
+    dir: &Path,
+    manifest: &Manifest,
+    parts: Parts<'_>,
+    embedder: Arc<dyn flightdeck_models::Embedder>,
+) -> Result<Index, RetrievalError> {
+    let Parts { documents, chunks, synonyms, vectors, analyzer } = parts;
+    let misfit = |reason| RetrievalError::Damaged { path: dir.to_owned(), reason };
     let dense = Dense::open(dir, vectors, manifest.settings.vectors).map_err(misfit)?;
-    let analyzer = analyzer_of(&documents, &synonyms);
-    let lexical =
-        Lexical::open(&dir.join(LEXICAL), &analyzer, &synonyms).map_err(RetrievalError::FullText)?;
+    let lexical = Lexical::open(dir, chunks.len(), &analyzer, synonyms).map_err(RetrievalError::FullText)?;
     let generation = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let summary = Summary {
         generation,
@@ -176,30 +254,30 @@ pub(crate) fn open(
         model: manifest.model.clone(),
     };
     let contents = Contents { documents, chunks, summary };
-    let index = Index::new(contents, analyzer, lexical, dense, embedder, manifest.settings)
-        .map_err(|reason| damaged(CHUNKS, reason))?;
-    Ok((index, manifest))
+    Index::new(contents, analyzer, lexical, dense, embedder, manifest.settings)
+        .map_err(|reason| RetrievalError::Damaged { path: dir.join(CHUNKS), reason })
 }
 
-/// The analyzer whose dictionary holds what this knowledge calls its things.
-fn analyzer_of(documents: &[Document], synonyms: &[Vec<String>]) -> Analyzer {
+/// The analyzer whose dictionary holds what this knowledge calls its things; `known` where it is that one.
+fn analyzer_of(
+    documents: &[Document],
+    synonyms: &[Vec<String>],
+    known: Option<&Arc<Analyzer>>,
+) -> Arc<Analyzer> {
     let own = documents.iter().flat_map(|document| {
         let profile = &document.profile;
         document.keywords.iter().chain(&document.tags).chain(&profile.product).chain(&profile.scenario)
     });
-    Analyzer::new(own.chain(synonyms.iter().flatten()).map(String::as_str))
+    Analyzer::with(own.chain(synonyms.iter().flatten()).map(String::as_str), known)
 }
 
-fn write_lines<T: Serialize>(path: &Path, values: &[T]) -> Result<(), RetrievalError> {
-    let write = || -> std::io::Result<()> {
-        let mut file = BufWriter::new(File::create(path)?);
-        for value in values {
-            serde_json::to_writer(&mut file, value)?;
-            file.write_all(b"\n")?;
-        }
-        file.into_inner()?.sync_all()
-    };
-    write().map_err(RetrievalError::io("write", path))
+fn lines<T: Serialize>(values: &[T]) -> Vec<u8> {
+    let mut lines = Vec::new();
+    for value in values {
+        serde_json::to_writer(&mut lines, value).expect("documents and chunks are JSON");
+        lines.push(b'\n');
+    }
+    lines
 }
 
 fn read_lines<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Vec<T>, RetrievalError> {
@@ -224,12 +302,21 @@ pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), RetrievalError
     write().map_err(RetrievalError::io("write", path))
 }
 
+impl FileSeal {
+    fn of(bytes: &[u8]) -> Self {
+        Self { bytes: bytes.len() as u64, sha256: hex(&Sha256::digest(bytes)) }
+    }
+}
+
 fn seal(path: &Path) -> Result<FileSeal, RetrievalError> {
     let mut file = File::open(path).map_err(RetrievalError::io("read", path))?;
     let mut hasher = Sha256::new();
     let bytes = std::io::copy(&mut file, &mut hasher).map_err(RetrievalError::io("read", path))?;
-    let sha256 = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(FileSeal { bytes, sha256 })
+    Ok(FileSeal { bytes, sha256: hex(&hasher.finalize()) })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// All files of a generation but the manifest; lock files of the full-text engine hold nothing.

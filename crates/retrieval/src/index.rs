@@ -10,7 +10,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::analysis::{Analyzer, is_stop_word};
-use crate::dense::Dense;
+use crate::dense::{Dense, StoredVectors};
 use crate::explain::{
     Because, ChangeReason, Explained, LeftOut, MAX_LEFT_OUT, Reasons, ScoreChange, WordHit, hidden_because,
 };
@@ -74,7 +74,7 @@ pub struct Index {
 impl Index {
     pub(crate) fn new(
         contents: Contents,
-        analyzer: Analyzer,
+        analyzer: Arc<Analyzer>,
         lexical: Lexical,
         dense: Dense,
         embedder: Arc<dyn Embedder>,
@@ -110,7 +110,7 @@ impl Index {
             chunks_of_document,
             document_by_id,
             successors,
-            analyzer: Arc::new(analyzer),
+            analyzer,
             lexical,
             dense,
             embedder,
@@ -118,6 +118,21 @@ impl Index {
             summary: contents.summary,
             visible: Mutex::default(),
         })
+    }
+
+    /// How texts are cut into terms.
+    pub(crate) fn analyzer(&self) -> &Arc<Analyzer> {
+        &self.analyzer
+    }
+
+    /// The lexical side.
+    pub(crate) fn lexical(&self) -> &Lexical {
+        &self.lexical
+    }
+
+    /// The vectors.
+    pub(crate) fn vectors(&self) -> &StoredVectors {
+        self.dense.vectors()
     }
 
     /// The passages that answer `query`, best first.

@@ -1,24 +1,31 @@
-//! The lexical side: words and bigrams of body, title and keywords, in one tantivy segment.
+//! The lexical side: words and bigrams of body, title and keywords, in one tantivy segment or two.
 //!
-//! A generation is written once, in chunk order, so tantivy's document number *is* the chunk's index and a set of
-//! allowed chunks filters without any lookup. The terms are made by [`Analyzer`] before tantivy sees them; its query
+//! Cutting a large folder into words and writing them takes seconds, and most changes concern one document. So a
+//! generation takes over the segment of the one before, as it lies on disk, with a table that says which chunk each of
+//! its documents is now, if any, and writes a second segment with what is new since. When that has grown too large,
+//! one segment is made of all again. Either way a search finds the same with the same scores, to the bit: rarity and
+//! lengths are counted over what is there, never over what is gone. The terms are made by [`Analyzer`] before tantivy sees them; its query
 //! parser would turn an unspaced Chinese question into one phrase. The score is [`crate::zones`]'s.
 
 use std::collections::HashMap;
+use std::io::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use flightdeck_corpus::{Chunk, Document};
 use serde::{Deserialize, Serialize};
 use tantivy::directory::MmapDirectory;
+use tantivy::postings::SegmentPostings;
 use tantivy::schema::{Field, IndexRecordOption, Schema, TantivyDocument, TextFieldIndexing, TextOptions};
-use tantivy::{Index, ReloadPolicy, Searcher};
+use tantivy::{DocSet as _, Index, ReloadPolicy, Searcher, TERMINATED};
 
 use crate::analysis::{Analyzer, Term, TermKind, is_stop_word};
+use crate::cache::{TextKey, keys_from, text_key};
 use crate::explain::{AskedWord, Place, WordHit, WordSort};
 use crate::filter::Allowed;
 use crate::sealed::SealedDirectory;
 use crate::text::is_han;
-use crate::zones::{Zone, Zones};
+use crate::zones::{GONE, Segment, Zone, Zones};
 
 /// Terms are joined by spaces and cut there again; tantivy knows this tokenizer by itself.
 const TOKENIZER: &str = "whitespace";
@@ -67,24 +74,127 @@ fn schema() -> Schema {
     schema.build()
 }
 
-/// Writes the lexical index of all chunks into the empty folder `dir`, in order.
-pub(crate) fn write<'a>(
+/// Folders of the two segments in a generation's, and the table of chunks.
+const WHOLE: &str = "lexical";
+const NEWER: &str = "lexical-new";
+const CHUNKS: &str = "lexical.chunks";
+/// Beside a segment: what each of its documents was made from, how many tokens it has, and the words that the
+/// dictionary then knew beyond its own.
+const KEYS: &str = "keys";
+const LENGTHS: &str = "lengths";
+const WORDS: &str = "words.json";
+
+/// A second segment may hold so many chunks whatever the first holds, and a sixteenth of all above that.
+const LEAST_NEWER: usize = 1000;
+/// Words that came or went since the first segment was written, beyond which it is written anew.
+const MOST_WORDS: usize = 32;
+
+/// What a generation takes over from the one before, and what it writes.
+pub(crate) enum Plan {
+    /// One segment of everything.
+    Whole,
+    /// The segment that is there, and a second one.
+    Newer {
+        /// For each document of the first segment its chunk now, or [`GONE`].
+        chunks_of_whole: Vec<u32>,
+        /// The chunks of the second segment, rising.
+        newer: Vec<u32>,
+    },
+}
+
+/// How the next generation of these chunks is written after `previous`.
+pub(crate) fn plan(previous: &Lexical, analyzer: &Analyzer, chunks: &[(&Chunk, &Document)]) -> Plan {
+    let (known, now) = (&previous.words_of_whole, analyzer.words());
+    let other_words: Vec<&String> = known
+        .iter()
+        .filter(|word| now.binary_search(word).is_err())
+        .chain(now.iter().filter(|word| known.binary_search(word).is_err()))
+        .collect();
+    if other_words.len() > MOST_WORDS {
+        return Plan::Whole;
+    }
+    let most_newer = LEAST_NEWER.max(chunks.len() / 16);
+    let n_whole = previous.keys_of_whole.len();
+    let mut documents_of_key: HashMap<&TextKey, Vec<u32>> = HashMap::with_capacity(n_whole);
+    for (document, key) in previous.keys_of_whole.iter().enumerate().rev() {
+        documents_of_key.entry(key).or_default().push(document as u32);
+    }
+    let mut chunks_of_whole = vec![GONE; n_whole];
+    let mut newer = Vec::new();
+    for (chunk_idx, (chunk, document)) in chunks.iter().enumerate() {
+        let texts = zone_texts(chunk, document);
+        // A word that the dictionary learnt or forgot may be cut otherwise wherever it stands, and nowhere else.
+        let is_cut_otherwise = !other_words.is_empty() && {
+            let folded = texts.each_ref().map(|text| crate::text::fold_text(text));
+            other_words.iter().any(|word| folded.iter().any(|text| text.contains(word.as_str())))
+        };
+        let known = documents_of_key.get_mut(&key_of(&texts)).filter(|_| !is_cut_otherwise);
+        match known.and_then(Vec::pop) {
+            Some(document) => chunks_of_whole[document as usize] = chunk_idx as u32,
+            None => newer.push(chunk_idx as u32),
+        }
+        if newer.len() > most_newer {
+            return Plan::Whole;
+        }
+    }
+    let n_gone = chunks_of_whole.iter().filter(|chunk| **chunk == GONE).count();
+    if n_gone > LEAST_NEWER.max(n_whole / 4) { Plan::Whole } else { Plan::Newer { chunks_of_whole, newer } }
+}
+
+/// Writes the lexical side of a generation into its folder `dir`; with [`Plan::Newer`] its first segment must be there
+/// already ([`is_taken_over`]).
+pub(crate) fn write(
+    dir: &Path,
+    analyzer: &Analyzer,
+    chunks: &[(&Chunk, &Document)],
+    plan: &Plan,
+) -> tantivy::Result<()> {
+    let (chunks_of_whole, newer) = match plan {
+        Plan::Whole => {
+            write_segment(&dir.join(WHOLE), analyzer, chunks.iter().copied())?;
+            ((0..chunks.len() as u32).collect(), Vec::new())
+        }
+        Plan::Newer { chunks_of_whole, newer } => {
+            if !newer.is_empty() {
+                let chunks = newer.iter().map(|chunk| chunks[*chunk as usize]);
+                write_segment(&dir.join(NEWER), analyzer, chunks)?;
+            }
+            (chunks_of_whole.clone(), newer.clone())
+        }
+    };
+    let table: Vec<u8> = [chunks_of_whole.len() as u32]
+        .iter()
+        .chain(&chunks_of_whole)
+        .chain(&newer)
+        .flat_map(|number| number.to_le_bytes())
+        .collect();
+    write_bytes(&dir.join(CHUNKS), &table)
+}
+
+/// Whether a generation that is written by `plan` has this file, named from its folder, from the generation before.
+pub(crate) fn is_taken_over(plan: &Plan, name: &str) -> bool {
+    matches!(plan, Plan::Newer { .. }) && name.strip_prefix(WHOLE).is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// Writes a segment of these chunks into the folder `dir`, in order.
+fn write_segment<'a>(
     dir: &Path,
     analyzer: &Analyzer,
     chunks: impl Iterator<Item = (&'a Chunk, &'a Document)>,
 ) -> tantivy::Result<()> {
+    std::fs::create_dir_all(dir)?;
     let schema = schema();
     let fields = fields(&schema);
     let directory = MmapDirectory::open(dir)?;
     let mut writer = Index::builder()
         .schema(schema)
         .single_segment_index_writer::<TantivyDocument>(directory, 256 << 20)?;
+    let (mut keys, mut lengths) = (Vec::new(), Vec::new());
     for (chunk, document) in chunks {
+        let texts = zone_texts(chunk, document);
+        keys.extend(key_of(&texts));
         let mut row = TantivyDocument::new();
-        let body = chunk.shown(document);
-        let title = title_zone(chunk, document);
-        let keywords = keyword_zone(document);
-        for ((words, bigrams), text) in fields.iter().zip([body, title, keywords]) {
+        for (zone, ((words, bigrams), text)) in fields.iter().zip(texts).enumerate() {
             let mut word_text = String::new();
             let mut bigram_text = String::new();
             for term in analyzer.terms(&text) {
@@ -95,13 +205,36 @@ pub(crate) fn write<'a>(
                 target.push_str(&term.text);
                 target.push(' ');
             }
+            if zone == 0 {
+                let n_tokens = [&word_text, &bigram_text].map(|text| text.split_whitespace().count() as u32);
+                lengths.extend(n_tokens.into_iter().flat_map(u32::to_le_bytes));
+            }
             row.add_text(*words, word_text);
             row.add_text(*bigrams, bigram_text);
         }
         writer.add_document(row)?;
     }
     writer.finalize()?;
+    write_bytes(&dir.join(KEYS), &keys)?;
+    write_bytes(&dir.join(LENGTHS), &lengths)?;
+    let words = serde_json::to_vec(analyzer.words()).expect("a list of words is JSON");
+    write_bytes(&dir.join(WORDS), &words)
+}
+
+fn write_bytes(path: &Path, bytes: &[u8]) -> tantivy::Result<()> {
+    let mut file = std::fs::File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
     Ok(())
+}
+
+/// Of text, title and keywords, in the order of [`FIELDS`].
+fn zone_texts(chunk: &Chunk, document: &Document) -> [String; 3] {
+    [chunk.shown(document), title_zone(chunk, document), keyword_zone(document)]
+}
+
+fn key_of(texts: &[String; 3]) -> TextKey {
+    text_key(&texts.join("\0"))
 }
 
 fn title_zone(chunk: &Chunk, document: &Document) -> String {
@@ -138,30 +271,116 @@ fn fields(schema: &Schema) -> [(Field, Field); 3] {
 
 /// The lexical side of an open generation.
 pub(crate) struct Lexical {
-    searcher: Searcher,
+    segments: Vec<OpenSegment>,
+    /// What the documents of the first segment were made from.
+    keys_of_whole: Vec<TextKey>,
+    /// What the dictionary knew beyond its own when the first segment was written, sorted.
+    words_of_whole: Vec<String>,
     fields: [(Field, Field); 3],
     words: Zones,
     bigrams: Zones,
     synonyms: Synonyms,
 }
 
-impl Lexical {
-    pub fn open(dir: &Path, analyzer: &Analyzer, synonyms: &[Vec<String>]) -> tantivy::Result<Self> {
-        let index = Index::open(SealedDirectory::open(dir)?)?;
-        let schema = index.schema();
-        if schema != self::schema() {
-            return Err(tantivy::TantivyError::SchemaError("written by another version".to_owned()));
+struct OpenSegment {
+    searcher: Searcher,
+    /// For each document its chunk, or [`GONE`].
+    chunks: Arc<[u32]>,
+    has_gone: bool,
+}
+
+impl OpenSegment {
+    /// In how many chunks of this segment a term stands.
+    fn document_frequency(&self, term: &tantivy::Term) -> tantivy::Result<u64> {
+        if !self.has_gone {
+            return self.searcher.doc_freq(term);
         }
-        let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
-        let searcher = reader.searcher();
-        let fields = fields(&schema);
-        let zones = |field: fn(&(Field, Field)) -> Field| {
-            Zones::open(&searcher, fields.iter().zip(FIELDS).map(|(pair, (.., zone))| (field(pair), zone)))
+        let mut frequency = 0;
+        for reader in self.searcher.segment_readers() {
+            if let Some(postings) =
+                reader.inverted_index(term.field())?.read_postings(term, IndexRecordOption::Basic)?
+            {
+                frequency += self.n_there(postings);
+            }
+        }
+        Ok(frequency)
+    }
+
+    fn n_there(&self, mut postings: SegmentPostings) -> u64 {
+        let mut n = 0;
+        while postings.doc() != TERMINATED {
+            n += u64::from(self.chunks[postings.doc() as usize] != GONE);
+            postings.advance();
+        }
+        n
+    }
+}
+
+impl Lexical {
+    /// Opens the lexical side of the generation in `dir`, which has `n_chunks` chunks.
+    pub fn open(
+        dir: &Path,
+        n_chunks: usize,
+        analyzer: &Analyzer,
+        synonyms: &[Vec<String>],
+    ) -> tantivy::Result<Self> {
+        let misfit = |what: &str| tantivy::TantivyError::InvalidArgument(what.to_owned());
+        let table = numbers(&std::fs::read(dir.join(CHUNKS))?);
+        let (n_whole, table) = table.split_first().ok_or_else(|| misfit("no table of chunks"))?;
+        let (whole, newer) = table
+            .split_at_checked(*n_whole as usize)
+            .ok_or_else(|| misfit("the table of chunks is short"))?;
+        let mut is_there = vec![false; n_chunks];
+        for chunk in whole.iter().chain(newer).filter(|chunk| **chunk != GONE) {
+            match is_there.get_mut(*chunk as usize) {
+                Some(is_there) if !*is_there => *is_there = true,
+                _ => return Err(misfit("the table of chunks names one twice, or one that is not there")),
+            }
+        }
+        if is_there.contains(&false) {
+            return Err(misfit("the table of chunks leaves some out"));
+        }
+        let mut segments = Vec::new();
+        let mut n_tokens = [0_u64; 2];
+        for (name, chunks) in [(WHOLE, whole), (NEWER, newer)] {
+            if name == NEWER && chunks.is_empty() {
+                continue;
+            }
+            let folder = dir.join(name);
+            let index = Index::open(SealedDirectory::open(&folder)?)?;
+            if index.schema() != schema() {
+                return Err(tantivy::TantivyError::SchemaError("written by another version".to_owned()));
+            }
+            let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
+            let searcher = reader.searcher();
+            let lengths = numbers(&std::fs::read(folder.join(LENGTHS))?);
+            if searcher.num_docs() != chunks.len() as u64 || lengths.len() != 2 * chunks.len() {
+                return Err(misfit("a segment is of another number of chunks than the table"));
+            }
+            for (chunk, lengths) in chunks.iter().zip(lengths.chunks_exact(2)) {
+                if *chunk != GONE {
+                    n_tokens[0] += u64::from(lengths[0]);
+                    n_tokens[1] += u64::from(lengths[1]);
+                }
+            }
+            segments.push(OpenSegment { searcher, chunks: chunks.into(), has_gone: chunks.contains(&GONE) });
+        }
+        let fields = fields(&schema());
+        let zones = |field: fn(&(Field, Field)) -> Field, n_tokens: u64| {
+            let zones: Vec<_> =
+                fields.iter().zip(FIELDS).map(|(pair, (.., zone))| (field(pair), zone)).collect();
+            let segments =
+                segments.iter().map(|open| Segment { searcher: &open.searcher, chunks: &open.chunks });
+            Zones::open(segments, &zones, n_tokens, n_chunks)
         };
+        let keys = std::fs::read(dir.join(WHOLE).join(KEYS))?;
+        let words = std::fs::read(dir.join(WHOLE).join(WORDS))?;
         Ok(Self {
-            words: zones(|pair| pair.0)?,
-            bigrams: zones(|pair| pair.1)?,
-            searcher,
+            words: zones(|pair| pair.0, n_tokens[0])?,
+            bigrams: zones(|pair| pair.1, n_tokens[1])?,
+            segments,
+            keys_of_whole: keys_from(&keys),
+            words_of_whole: serde_json::from_slice(&words).map_err(|_| misfit("the words cannot be read"))?,
             fields,
             synonyms: Synonyms::new(analyzer, synonyms),
         })
@@ -276,34 +495,54 @@ impl Lexical {
             .collect()
     }
 
-    /// Every word of two Chinese characters or more with the number of chunks it stands in.
+    /// Every word of two Chinese characters or more with the number of chunks it stands in, for each part of a chunk
+    /// on its own.
     pub fn chinese_words(&self) -> tantivy::Result<Vec<(String, u64)>> {
         let mut words = Vec::new();
-        for reader in self.searcher.segment_readers() {
-            for (field, _) in &self.fields {
-                let inverted = reader.inverted_index(*field)?;
-                let mut terms = inverted.terms().stream()?;
-                while terms.advance() {
-                    let Ok(word) = std::str::from_utf8(terms.key()) else { continue };
-                    if word.chars().nth(1).is_some() && word.chars().all(is_han) {
-                        words.push((word.to_owned(), u64::from(terms.value().doc_freq)));
+        for (field, _) in &self.fields {
+            let mut frequencies: HashMap<String, u64> = HashMap::new();
+            for segment in &self.segments {
+                for reader in segment.searcher.segment_readers() {
+                    let inverted = reader.inverted_index(*field)?;
+                    let mut terms = inverted.terms().stream()?;
+                    while terms.advance() {
+                        let Ok(word) = std::str::from_utf8(terms.key()) else { continue };
+                        if word.chars().nth(1).is_none() || !word.chars().all(is_han) {
+                            continue;
+                        }
+                        let frequency = if segment.has_gone {
+                            let option = IndexRecordOption::Basic;
+                            segment.n_there(inverted.read_postings_from_terminfo(terms.value(), option)?)
+                        } else {
+                            u64::from(terms.value().doc_freq)
+                        };
+                        if frequency > 0 {
+                            *frequencies.entry(word.to_owned()).or_default() += frequency;
+                        }
                     }
                 }
             }
+            words.extend(frequencies);
         }
         Ok(words)
     }
 
     /// In how many chunks' bodies, titles or keywords (the largest of the three) a word stands.
     pub fn document_frequency(&self, word: &str) -> u64 {
-        let frequency =
-            |field: Field| self.searcher.doc_freq(&tantivy::Term::from_field_text(field, word)).unwrap_or(0);
+        let frequency = |field: Field| -> u64 {
+            let term = tantivy::Term::from_field_text(field, word);
+            self.segments.iter().map(|segment| segment.document_frequency(&term).unwrap_or(0)).sum()
+        };
         self.fields
             .iter()
             .map(|(words, bigrams)| frequency(*words).max(frequency(*bigrams)))
             .max()
             .unwrap_or(0)
     }
+}
+
+fn numbers(bytes: &[u8]) -> Vec<u32> {
+    bytes.chunks_exact(4).map(|b| u32::from_le_bytes(b.try_into().expect("chunks of four"))).collect()
 }
 
 /// The terms of one question, with their weights.

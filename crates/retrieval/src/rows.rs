@@ -11,8 +11,6 @@ use std::path::Path;
 use flightdeck_models::{ByteKernel, ByteQuestion, push_row, row_bytes, row_sum};
 use tantivy::directory::{Directory, OwnedBytes};
 
-use crate::RetrievalError;
-use crate::generation::write_file;
 use crate::sealed::SealedDirectory;
 
 const BYTES: &str = "vectors.u8";
@@ -29,21 +27,53 @@ const DEVIATIONS: f32 = 4.0;
 /// What a graph's point has behind its bytes: its scale and its sum.
 const TAIL: usize = 8;
 
-/// Writes rows of `dimension` numbers into `dir`.
-pub(crate) fn write(dir: &Path, rows: &[f32], dimension: usize) -> Result<(), RetrievalError> {
-    let n_rows = rows.len() / dimension.max(1);
-    let mut bytes = Vec::with_capacity(n_rows * row_bytes(dimension));
-    let mut scales = Vec::with_capacity(n_rows * 4);
-    let mut shorts = Vec::with_capacity(n_rows * dimension * 2);
-    for row in rows.chunks_exact(dimension.max(1)) {
-        let scale = push_row(row, &mut bytes);
-        scales.extend(scale.to_le_bytes());
-        // 127 * 258 = 32,766, so the conversion cuts nothing off.
-        shorts.extend(row.iter().flat_map(|value| ((value / scale * FINE).round() as i16).to_le_bytes()));
+/// Rows as they are to be written.
+#[derive(Default)]
+pub(crate) struct EncodedRows {
+    n_rows: usize,
+    bytes: Vec<u8>,
+    scales: Vec<u8>,
+    shorts: Vec<u8>,
+}
+
+impl EncodedRows {
+    /// The rows of `[n, dimension]` numbers.
+    pub fn of(rows: &[f32], dimension: usize) -> Self {
+        let mut encoded = Self::default();
+        for row in rows.chunks_exact(dimension.max(1)) {
+            encoded.push(row);
+        }
+        encoded
     }
-    write_file(&dir.join(BYTES), &bytes)?;
-    write_file(&dir.join(SCALES), &scales)?;
-    write_file(&dir.join(SHORTS), &shorts)
+
+    /// Appends a row.
+    pub fn push(&mut self, row: &[f32]) {
+        let scale = push_row(row, &mut self.bytes);
+        self.scales.extend(scale.to_le_bytes());
+        // 127 * 258 = 32,766, so the conversion cuts nothing off.
+        self.shorts
+            .extend(row.iter().flat_map(|value| ((value / scale * FINE).round() as i16).to_le_bytes()));
+        self.n_rows += 1;
+    }
+
+    /// Appends a row of another generation as it stands there.
+    pub fn push_from(&mut self, rows: &Rows, row: u32) {
+        let (row, n_bytes) = (row as usize, row_bytes(rows.dimension));
+        self.bytes.extend_from_slice(&rows.bytes[row * n_bytes..][..n_bytes]);
+        self.scales.extend(rows.scales[row].to_le_bytes());
+        self.shorts.extend_from_slice(&rows.shorts[row * rows.dimension * 2..][..rows.dimension * 2]);
+        self.n_rows += 1;
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.n_rows
+    }
+
+    /// The files of a generation that hold them.
+    pub fn files(&self) -> [(&'static str, &[u8]); 3] {
+        [(BYTES, &self.bytes), (SCALES, &self.scales), (SHORTS, &self.shorts)]
+    }
 }
 
 /// The rows of an open generation.
@@ -57,7 +87,7 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    /// Opens what [`write`] wrote; an error says what does not fit.
+    /// Opens the files of [`EncodedRows::files`]; an error says what does not fit.
     pub fn open(dir: &Path, dimension: usize) -> Result<Self, String> {
         let folder = SealedDirectory::open(dir).map_err(|error| error.to_string())?;
         let mapped = |name: &str| -> Result<OwnedBytes, String> {

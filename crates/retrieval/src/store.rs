@@ -10,14 +10,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
-use flightdeck_corpus::{Corpus, Document, DocumentId, Problem, Reader, SourceFile, context_header};
+use flightdeck_corpus::{Chunk, Corpus, Document, DocumentId, Problem, Reader, SourceFile, context_header};
 use flightdeck_models::{Embedder, ModelError};
 use serde::Serialize;
 
 use crate::cache::{EmbeddingCache, TextKey, text_key};
 use crate::dense::Vectors;
-use crate::generation::{self, Manifest};
+use crate::generation::{self, Manifest, Previous};
 use crate::index::Index;
+use crate::rows::EncodedRows;
 use crate::windows::{Windows, window_texts};
 use crate::{RetrievalError, Settings};
 
@@ -76,8 +77,24 @@ pub struct Store {
     settings: Settings,
     current: RwLock<Option<(Arc<Index>, Arc<Manifest>)>>,
     damage: Option<String>,
-    /// Held while a generation is made; the file lock inside lives as long as the store.
-    writer: Option<Mutex<File>>,
+    /// Held while a generation is made.
+    writer: Option<Mutex<Writer>>,
+}
+
+/// What only one may use at a time.
+struct Writer {
+    /// Lives as long as the store, and its lock with it.
+    _lock: File,
+    /// Open from the first text that had to be embedded on.
+    cache: Option<EmbeddingCache>,
+}
+
+/// Where a row's vector comes from.
+enum Origin {
+    /// The row of the generation before.
+    Kept(u32),
+    /// The text and its windows, each with its key.
+    Text(String, Vec<(TextKey, String)>),
 }
 
 impl Store {
@@ -121,7 +138,7 @@ impl Store {
             Access::Read => None,
             Access::Write => {
                 std::fs::create_dir_all(data).map_err(RetrievalError::io("create", data))?;
-                Some(Mutex::new(lock(data)?))
+                Some(Mutex::new(Writer { _lock: lock(data)?, cache: None }))
             }
         };
         let mut store = Self {
@@ -265,8 +282,10 @@ impl Store {
         progress: &(dyn Fn(Progress) -> bool + Sync),
     ) -> Result<UpdateReport, RetrievalError> {
         let writer = self.writer.as_ref().ok_or(RetrievalError::ReadOnly)?;
-        let _one_at_a_time = writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let (vectors, embedded) = self.embed(corpus, rebuild, progress)?;
+        let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let previous = self.previous().filter(|_| !rebuild);
+        let (vectors, embedded) =
+            self.embed(&mut writer.cache, corpus, rebuild, previous.as_ref(), progress)?;
         if !progress(Progress::Writing) {
             return Err(RetrievalError::Cancelled);
         }
@@ -274,8 +293,8 @@ impl Store {
         std::fs::create_dir_all(&folder).map_err(RetrievalError::io("create", &folder))?;
         let name = self.next_name()?;
         let dir = folder.join(&name);
-        let written = generation::write(&dir, corpus, &vectors, self.embedder.id(), self.settings)
-            .and_then(|()| generation::open(&dir, self.embedder.clone()));
+        let written =
+            generation::make(&dir, corpus, vectors, self.settings, self.embedder.clone(), previous.as_ref());
         let (index, manifest) = match written {
             Ok(opened) => opened,
             Err(error) => {
@@ -308,63 +327,124 @@ impl Store {
         Ok(report)
     }
 
-    /// The vectors of all chunks, from the cache where they are known; how many texts had to be embedded.
+    /// The current generation, where the next can take something over from it.
+    fn previous(&self) -> Option<Previous> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        let (index, manifest) = current.as_ref()?;
+        let has_windows = |settings: Settings| settings.vectors.window_share > 0.0;
+        let is_alike = manifest.model == self.embedder.id()
+            && manifest.dimension == self.embedder.dimension()
+            && has_windows(manifest.settings) == has_windows(self.settings);
+        let dir = self.index_folder().join(&index.summary().generation);
+        is_alike.then(|| Previous { dir, index: index.clone(), manifest: manifest.clone() })
+    }
+
+    /// The vectors of all chunks, from the generation before and the cache where they are known; how many texts had to
+    /// be embedded.
     fn embed(
         &self,
+        cache: &mut Option<EmbeddingCache>,
         corpus: &Corpus,
         rebuild: bool,
+        previous: Option<&Previous>,
         progress: &(dyn Fn(Progress) -> bool + Sync),
     ) -> Result<(Vectors, usize), RetrievalError> {
         let dimension = self.embedder.dimension();
-        let mut cache = EmbeddingCache::open(&self.data.join("embeddings"), self.embedder.id(), dimension)?;
-        if rebuild {
-            cache.clear()?;
-        }
+        let kept = previous.map(|previous| previous.index.vectors());
+        let kept_rows: HashMap<&TextKey, u32> =
+            kept.iter().flat_map(|kept| &kept.keys).zip(0_u32..).collect();
         let documents: HashMap<&DocumentId, &Document> =
             corpus.documents.iter().map(|d| (&d.id, d)).collect();
         let mut row_of_text: HashMap<TextKey, u32> = HashMap::new();
         let mut keys: Vec<TextKey> = Vec::new();
+        let mut origins: Vec<Origin> = Vec::new();
         let mut row_of_chunk = Vec::with_capacity(corpus.chunks.len());
-        let mut keys_of_windows: Vec<Vec<TextKey>> = Vec::new();
-        let mut missing: Vec<(TextKey, String)> = Vec::new();
-        let mut asked: HashSet<TextKey> = HashSet::new();
-        let mut embedded = 0;
-        let count_tokens = |text: &str| self.embedder.count_tokens(text);
         for chunk in &corpus.chunks {
             let document = documents[&chunk.document];
-            let header = context_header(document, chunk);
-            let text = if header.is_empty() {
-                chunk.shown(document)
-            } else {
-                format!("{}\n{}", header.trim_end(), chunk.shown(document))
-            };
+            let text = embedded_text(document, chunk);
             let key = text_key(&text);
-            let mut want = |key: TextKey, text: String| {
-                let is_new = cache.get(&key).is_none() && asked.insert(key);
-                if is_new {
-                    missing.push((key, text));
-                }
-                is_new
-            };
             let row = *row_of_text.entry(key).or_insert_with(|| {
-                keys.push(key);
-                embedded += usize::from(want(key, text));
-                let windows = if self.settings.vectors.window_share > 0.0 {
-                    window_texts(document, chunk, &count_tokens)
-                } else {
-                    Vec::new()
-                };
-                let window_keys = windows.into_iter().map(|text| {
-                    let key = text_key(&text);
-                    want(key, text);
-                    key
+                origins.push(match kept_rows.get(&key) {
+                    Some(row) => Origin::Kept(*row),
+                    None => Origin::Text(text, self.windows_of(document, chunk)),
                 });
-                keys_of_windows.push(window_keys.collect());
+                keys.push(key);
                 (keys.len() - 1) as u32
             });
             row_of_chunk.push(row);
         }
 
+        let is_new = origins.iter().any(|origin| matches!(origin, Origin::Text(..)));
+        let embedded = if is_new || rebuild {
+            self.embed_missing(opened(cache, self)?, &keys, &mut origins, rebuild, progress)?
+        } else {
+            progress(Progress::Embedding { done: 0, total: 0 });
+            0
+        };
+        let mut rows = EncodedRows::default();
+        let mut windows = Windows::new(dimension);
+        for (key, origin) in keys.iter().zip(&origins) {
+            match (origin, kept) {
+                (Origin::Kept(row), Some(kept)) => {
+                    rows.push_from(&kept.rows, *row);
+                    windows.push_from(&kept.windows, *row as usize);
+                }
+                (Origin::Kept(_), None) => unreachable!("a row is kept only of a generation that is there"),
+                (Origin::Text(_, of_row), _) => {
+                    let cache = opened(cache, self)?;
+                    let mut known = |key: &TextKey| -> Result<Vec<f32>, RetrievalError> {
+                        Ok(cache.get(key)?.expect("every missing text was embedded above"))
+                    };
+                    rows.push(&known(key)?);
+                    let of_row = of_row.iter().map(|(key, _)| known(key)).collect::<Result<Vec<_>, _>>()?;
+                    windows.push_row(of_row.iter().map(Vec::as_slice));
+                }
+            }
+        }
+        if cache.as_ref().is_some_and(|cache| cache.is_mostly_dead(rows.len() + windows.len()))
+            && let Some(cache) = cache.take()
+        {
+            // The keys of kept windows stand nowhere; this is rare, and cutting the texts again takes seconds.
+            let of_windows = corpus
+                .chunks
+                .iter()
+                .flat_map(|chunk| self.windows_of(documents[&chunk.document], chunk))
+                .map(|(key, _)| key);
+            let live: HashSet<TextKey> = keys.iter().copied().chain(of_windows).collect();
+            cache.compact(&live)?;
+        }
+        Ok((Vectors { dimension, rows, keys, row_of_chunk, windows }, embedded))
+    }
+
+    /// Brings the vectors of all texts in `origins` into the cache; how many chunks' it did not have.
+    fn embed_missing(
+        &self,
+        cache: &mut EmbeddingCache,
+        keys: &[TextKey],
+        origins: &mut [Origin],
+        rebuild: bool,
+        progress: &(dyn Fn(Progress) -> bool + Sync),
+    ) -> Result<usize, RetrievalError> {
+        if rebuild {
+            cache.clear()?;
+        }
+        let mut missing: Vec<(TextKey, String)> = Vec::new();
+        let mut asked: HashSet<TextKey> = HashSet::new();
+        let mut embedded = 0;
+        for (key, origin) in keys.iter().zip(origins) {
+            let Origin::Text(text, windows) = origin else { continue };
+            let mut want = |key: TextKey, text: &mut String| {
+                let is_new = !cache.has(&key) && asked.insert(key);
+                if is_new {
+                    missing.push((key, std::mem::take(text)));
+                }
+                is_new
+            };
+            embedded += usize::from(want(*key, text));
+            for (key, text) in windows {
+                want(*key, text);
+            }
+        }
         let total = missing.len();
         let mut done = 0;
         for batch in missing.chunks(EMBED_BATCH) {
@@ -391,17 +471,17 @@ impl Store {
             done += batch.len();
         }
         progress(Progress::Embedding { done, total });
+        Ok(embedded)
+    }
 
-        let mut rows = Vec::with_capacity(keys.len() * dimension);
-        let mut windows = Windows::new(dimension);
-        let known = |key: &TextKey| cache.get(key).expect("every missing text was embedded above");
-        for (key, window_keys) in keys.iter().zip(&keys_of_windows) {
-            rows.extend_from_slice(known(key));
-            windows.push_row(window_keys.iter().map(known));
+    /// The windows of a chunk with their keys; none where the settings want none.
+    fn windows_of(&self, document: &Document, chunk: &Chunk) -> Vec<(TextKey, String)> {
+        if self.settings.vectors.window_share <= 0.0 {
+            return Vec::new();
         }
-        let live: HashSet<TextKey> = keys.into_iter().chain(keys_of_windows.into_iter().flatten()).collect();
-        cache.compact(&live)?;
-        Ok((Vectors { dimension, rows, row_of_chunk, windows }, embedded))
+        let count_tokens = |text: &str| self.embedder.count_tokens(text);
+        let texts = window_texts(document, chunk, &count_tokens);
+        texts.into_iter().map(|text| (text_key(&text), text)).collect()
     }
 
     fn swap(&self, index: Index, manifest: Manifest) {
@@ -455,6 +535,28 @@ impl Store {
                 let _ = std::fs::remove_dir_all(self.index_folder().join(name));
             }
         }
+    }
+}
+
+/// The cache of the store's model, opened where it is not open yet.
+fn opened<'c>(
+    cache: &'c mut Option<EmbeddingCache>,
+    store: &Store,
+) -> Result<&'c mut EmbeddingCache, RetrievalError> {
+    if cache.is_none() {
+        let folder = store.data.join("embeddings");
+        *cache = Some(EmbeddingCache::open(&folder, store.embedder.id(), store.embedder.dimension())?);
+    }
+    Ok(cache.as_mut().expect("it was opened above"))
+}
+
+/// What of a chunk is embedded: its words behind what they are about.
+fn embedded_text(document: &Document, chunk: &Chunk) -> String {
+    let header = context_header(document, chunk);
+    if header.is_empty() {
+        chunk.shown(document)
+    } else {
+        format!("{}\n{}", header.trim_end(), chunk.shown(document))
     }
 }
 

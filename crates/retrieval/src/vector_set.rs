@@ -4,7 +4,8 @@ use std::path::Path;
 
 use crate::dense::{Dense, StoredVectors, write_graph};
 use crate::filter::Allowed;
-use crate::rows::{self, Rows};
+use crate::generation::write_file;
+use crate::rows::{EncodedRows, Rows};
 use crate::windows::Windows;
 use crate::{RetrievalError, VectorSettings};
 
@@ -28,7 +29,9 @@ impl VectorSet {
         dimension: usize,
         graph_from: usize,
     ) -> Result<(), RetrievalError> {
-        rows::write(dir, rows, dimension)?;
+        for (name, bytes) in EncodedRows::of(rows, dimension).files() {
+            write_file(&dir.join(name), bytes)?;
+        }
         let settings = VectorSettings { graph_from, ..VectorSettings::default() };
         write_graph(dir, dimension, settings)
             .map_err(|reason| RetrievalError::Damaged { path: dir.to_owned(), reason })
@@ -43,7 +46,8 @@ impl VectorSet {
         let rows = Rows::open(dir, dimension).map_err(damaged)?;
         let n_rows = rows.len();
         let row_of_chunk = (0..n_rows as u32).collect();
-        let vectors = StoredVectors { rows, row_of_chunk, windows: Windows::new(dimension) };
+        let vectors =
+            StoredVectors { rows, keys: Vec::new(), row_of_chunk, windows: Windows::new(dimension) };
         let settings = VectorSettings { graph_from, ..VectorSettings::default() };
         Ok(Self { dense: Dense::open(dir, vectors, settings).map_err(damaged)?, n_rows })
     }

@@ -91,6 +91,20 @@ impl Windows {
         self.first.push(self.scales.len() as u32);
     }
 
+    /// Appends the windows of a row of another generation as they stand there.
+    pub fn push_from(&mut self, windows: &Self, row: usize) {
+        let range = windows.first[row] as usize..windows.first[row + 1] as usize;
+        self.scales.extend_from_slice(&windows.scales[range.clone()]);
+        self.bytes
+            .extend_from_slice(&windows.bytes[range.start * self.dimension..range.end * self.dimension]);
+        self.first.push(self.scales.len() as u32);
+    }
+
+    /// Windows of all rows together.
+    pub fn len(&self) -> usize {
+        self.scales.len()
+    }
+
     /// The largest cosine of `question`, a unit vector, with a window of `row`; `None` where the row has none.
     pub fn best(&self, question: &[f32], row: usize) -> Option<f32> {
         let windows = *self.first.get(row)? as usize..*self.first.get(row + 1)? as usize;

@@ -31,8 +31,25 @@ pub(crate) enum Zone {
 /// The zones of one kind of term (words or bigrams), open for reading.
 pub(crate) struct Zones {
     n_chunks: usize,
+    parts: Vec<Part>,
+}
+
+/// What of the chunks one segment holds.
+struct Part {
+    chunks: Arc<[u32]>,
     open: Vec<OpenZone>,
 }
+
+/// A segment to open zones of.
+#[derive(Clone, Copy)]
+pub(crate) struct Segment<'a> {
+    pub searcher: &'a Searcher,
+    /// For each of its documents the chunk, or [`GONE`].
+    pub chunks: &'a Arc<[u32]>,
+}
+
+/// In the place of a chunk's number: the document is of no chunk any more.
+pub(crate) const GONE: u32 = u32::MAX;
 
 struct OpenZone {
     field: Field,
@@ -50,32 +67,39 @@ enum Count {
 }
 
 impl Zones {
-    /// Opens the fields of the only segment; a generation without chunks has none and is empty.
-    pub fn open(searcher: &Searcher, zones: impl Iterator<Item = (Field, Zone)>) -> tantivy::Result<Self> {
-        let Some(segment) = searcher.segment_readers().first() else {
-            return Ok(Self { n_chunks: 0, open: Vec::new() });
+    /// Opens the fields of some segments. Their texts have `n_tokens` tokens of this kind in `n_chunks` chunks. A segment
+    /// without documents is empty.
+    pub fn open<'a>(
+        segments: impl Iterator<Item = Segment<'a>>,
+        zones: &[(Field, Zone)],
+        n_tokens: u64,
+        n_chunks: usize,
+    ) -> tantivy::Result<Self> {
+        let average = n_tokens as f32 / n_chunks.max(1) as f32;
+        let norm = |id: u8| {
+            let length = FieldNormReader::id_to_fieldnorm(id) as f32;
+            K1 * (1.0 - B + B * length / average.max(f32::MIN_POSITIVE))
         };
-        let n_chunks = segment.max_doc();
-        let open = zones
-            .map(|(field, zone)| {
-                let index = segment.inverted_index(field)?;
-                let count = match zone {
-                    Zone::Text => {
-                        let average = index.total_num_tokens() as f32 / n_chunks.max(1) as f32;
-                        let norm = |id: u8| {
-                            let length = FieldNormReader::id_to_fieldnorm(id) as f32;
-                            K1 * (1.0 - B + B * length / average.max(f32::MIN_POSITIVE))
-                        };
-                        let lengths = segment.get_fieldnorms_reader(field)?;
-                        let norms = Box::new(std::array::from_fn(|id| norm(id as u8)));
-                        Count::Frequency { lengths, norms }
-                    }
-                    Zone::Label => Count::Presence,
-                };
-                Ok(OpenZone { field, index, count })
-            })
-            .collect::<tantivy::Result<_>>()?;
-        Ok(Self { n_chunks: n_chunks as usize, open })
+        let mut parts = Vec::new();
+        for Segment { searcher, chunks } in segments {
+            let Some(segment) = searcher.segment_readers().first() else { continue };
+            let open = zones
+                .iter()
+                .map(|&(field, zone)| {
+                    let count = match zone {
+                        Zone::Text => {
+                            let lengths = segment.get_fieldnorms_reader(field)?;
+                            let norms = Box::new(std::array::from_fn(|id| norm(id as u8)));
+                            Count::Frequency { lengths, norms }
+                        }
+                        Zone::Label => Count::Presence,
+                    };
+                    Ok(OpenZone { field, index: segment.inverted_index(field)?, count })
+                })
+                .collect::<tantivy::Result<_>>()?;
+            parts.push(Part { chunks: Arc::clone(chunks), open });
+        }
+        Ok(Self { n_chunks, parts })
     }
 
     /// Number of chunks.
@@ -89,11 +113,17 @@ impl Zones {
     /// largest of the zones' counts, each times its weight in `weights`. Returns what the term would add where it
     /// counts 1, found or not.
     pub fn add(&self, term: &str, boost: f32, weights: &[f32], scores: &mut [f32]) -> tantivy::Result<f32> {
-        let mut cursors = self.cursors(term, weights)?;
         let mut counts: Vec<(u32, f32)> = Vec::new();
-        while let Some(chunk) = cursors.iter().map(Cursor::chunk).min().filter(|chunk| *chunk != TERMINATED) {
-            let here = cursors.iter_mut().filter(|cursor| cursor.chunk() == chunk);
-            counts.push((chunk, here.map(Cursor::take).fold(0.0, f32::max)));
+        for part in &self.parts {
+            let mut cursors = part.cursors(term, weights)?;
+            while let Some(document) = nearest(&cursors) {
+                let here = cursors.iter_mut().filter(|cursor| cursor.document() == document);
+                let count = here.map(Cursor::take).fold(0.0, f32::max);
+                let chunk = part.chunks[document as usize];
+                if chunk != GONE {
+                    counts.push((chunk, count));
+                }
+            }
         }
         let weight = boost * inverse_document_frequency(self.n_chunks, counts.len());
         for (chunk, count) in counts {
@@ -110,27 +140,32 @@ impl Zones {
         weights: &[f32],
         chunks: &[u32],
     ) -> tantivy::Result<TermWorth> {
-        let mut cursors = self.cursors(term, weights)?;
         let mut found: Vec<Option<(usize, f32)>> = vec![None; chunks.len()];
         let mut n_with_term = 0;
-        while let Some(chunk) = cursors.iter().map(Cursor::chunk).min().filter(|chunk| *chunk != TERMINATED) {
-            n_with_term += 1;
-            let mut best: Option<(usize, f32)> = None;
-            for cursor in cursors.iter_mut().filter(|cursor| cursor.chunk() == chunk) {
-                let zone = cursor.zone;
-                let count = cursor.take();
-                if best.is_none_or(|(_, most)| count > most) {
-                    best = Some((zone, count));
+        for part in &self.parts {
+            let mut cursors = part.cursors(term, weights)?;
+            while let Some(document) = nearest(&cursors) {
+                let mut best: Option<(usize, f32)> = None;
+                for cursor in cursors.iter_mut().filter(|cursor| cursor.document() == document) {
+                    let zone = cursor.zone;
+                    let count = cursor.take();
+                    if best.is_none_or(|(_, most)| count > most) {
+                        best = Some((zone, count));
+                    }
                 }
-            }
-            if let Ok(place) = chunks.binary_search(&chunk) {
-                found[place] = best;
+                let chunk = part.chunks[document as usize];
+                n_with_term += usize::from(chunk != GONE);
+                if let Ok(place) = chunks.binary_search(&chunk) {
+                    found[place] = best;
+                }
             }
         }
         let rarity = inverse_document_frequency(self.n_chunks, n_with_term);
         Ok(TermWorth { n_with_term, rarity, weight: boost * rarity, found })
     }
+}
 
+impl Part {
     fn cursors(&self, term: &str, weights: &[f32]) -> tantivy::Result<Vec<Cursor<'_>>> {
         let mut cursors = Vec::with_capacity(self.open.len());
         let zones = self.open.iter().zip(weights).enumerate().filter(|(_, (_, weight))| **weight > 0.0);
@@ -148,6 +183,11 @@ impl Zones {
     }
 }
 
+/// The first document that one of the cursors stands at.
+fn nearest(cursors: &[Cursor<'_>]) -> Option<u32> {
+    cursors.iter().map(Cursor::document).min().filter(|document| *document != TERMINATED)
+}
+
 /// What a term is worth, and what it counts in some chunks.
 pub(crate) struct TermWorth {
     /// Chunks that have the term in any zone.
@@ -160,7 +200,7 @@ pub(crate) struct TermWorth {
     pub found: Vec<Option<(usize, f32)>>,
 }
 
-/// A place in one zone's list of chunks.
+/// A place in one zone's list of documents.
 struct Cursor<'a> {
     postings: SegmentPostings,
     count: &'a Count,
@@ -170,11 +210,11 @@ struct Cursor<'a> {
 }
 
 impl Cursor<'_> {
-    fn chunk(&self) -> u32 {
+    fn document(&self) -> u32 {
         self.postings.doc()
     }
 
-    /// What the term counts here; goes on to the next chunk.
+    /// What the term counts here; goes on to the next document.
     fn take(&mut self) -> f32 {
         let count = match self.count {
             Count::Presence => 1.0,

@@ -467,3 +467,100 @@ fn the_graph_finds_what_the_scan_finds_before_and_after_a_reload() {
     // The graph's levels are drawn at random and its threads race: what is sure is that it misses little.
     assert!(found * 100 >= expected * 90, "{found} of {expected}");
 }
+
+/// What a search says, to the bit.
+fn found(store: &Store, text: &str, mode: Mode) -> Vec<(String, u32, Option<u32>)> {
+    let index = store.current().expect("there is a generation");
+    let passages =
+        index.search(&Query { mode, ..query(text, Audience::Internal) }).expect("the search works");
+    passages
+        .iter()
+        .map(|passage| {
+            (passage.chunk.id.to_string(), passage.score.to_bits(), passage.scores.lexical.map(f32::to_bits))
+        })
+        .collect()
+}
+
+/// What a folder goes through: for each document its text, and a keyword for some.
+fn changing_corpus(round: usize) -> Corpus {
+    let mut documents = Vec::new();
+    for number in 0..40 {
+        // Some go, some come, some are said anew, some move to another place in the order.
+        if number % 13 == round || (number > 35 && round < 2) {
+            continue;
+        }
+        let edition = if number % 7 == round { round } else { 0 };
+        let text = format!(
+            "第{number}台贴标机每分钟{}瓶，换线{edition}分钟。客户说星河工法好。操作台朝南，{}。",
+            100 + number * 3,
+            if number % 5 == 0 {
+                "配视觉检测，质保二十四个月"
+            } else {
+                "配输送线，交期三十天"
+            }
+        );
+        let name = if number % 11 == round { format!("a-{number}") } else { format!("d-{number}") };
+        let mut one = document(&name, &text);
+        // A word that the dictionary learns in the second round and forgets in the fourth.
+        if number == 3 && (round == 1 || round == 2) {
+            one.keywords = vec!["星河工法".to_owned()];
+        }
+        documents.push(one);
+    }
+    documents.sort_by(|a, b| a.path.cmp(&b.path));
+    corpus(documents)
+}
+
+#[test]
+fn an_index_that_grew_by_changes_finds_what_one_made_anew_finds() {
+    let grown_in = tempfile::tempdir().expect("a temporary folder");
+    let model = embedder();
+    let grown = Store::open(grown_in.path(), Access::Write, model.clone()).expect("opens");
+    for round in 0..6 {
+        let corpus = changing_corpus(round);
+        grown.publish(&corpus, &|_| true).expect("publishes");
+        let anew_in = tempfile::tempdir().expect("a temporary folder");
+        let anew = Store::open(anew_in.path(), Access::Write, embedder()).expect("opens");
+        anew.publish(&corpus, &|_| true).expect("publishes");
+        let reopened = Store::open(grown_in.path(), Access::Read, embedder()).expect("opens");
+        assert!(reopened.damage().is_none(), "{:?}", reopened.damage());
+        for question in ["贴标机换线", "星河工法", "视觉检测质保", "质保二十四个月的贴标鸡", "每分钟 121 瓶"]
+        {
+            for mode in [Mode::Lexical, Mode::Hybrid, Mode::Vector] {
+                let wanted = found(&anew, question, mode);
+                assert_eq!(found(&grown, question, mode), wanted, "round {round}, {mode:?}, {question}");
+                assert_eq!(found(&reopened, question, mode), wanted, "reopened in round {round}, {question}");
+            }
+        }
+        let frequency =
+            |store: &Store, word: &str| store.current().expect("is there").document_frequency(word);
+        for word in ["贴标机", "星河工法", "视觉", "交期", "输送线"] {
+            assert_eq!(frequency(&grown, word), frequency(&anew, word), "round {round}, {word}");
+        }
+    }
+    let last = grown.current().expect("is there").summary().generation.clone();
+    assert!(grown_in.path().join("index").join(last).join("lexical-new").is_dir(), "nothing was taken over");
+}
+
+#[test]
+fn a_damaged_file_of_a_generation_that_took_over_another_is_noticed() {
+    let data = tempfile::tempdir().expect("a temporary folder");
+    let store = published(data.path(), vec![document("a", "第一"), document("b", "第二")]);
+    store.publish(&corpus(vec![document("b", "第二"), document("c", "第三")]), &|_| true).expect("publishes");
+    drop(store);
+    let generation = data.path().join("index/gen-000002");
+    assert!(generation.join("lexical-new").is_dir());
+    for path in walk(&generation).into_iter().filter(|path| path.extension().is_none_or(|e| e != "lock")) {
+        let whole = std::fs::read(&path).expect("is there");
+        if whole.is_empty() {
+            continue;
+        }
+        // A new file in the place of the old: the generation before has the same file under another name.
+        std::fs::remove_file(&path).expect("is removed");
+        std::fs::write(&path, flipped(&whole)).expect("is written");
+        let opened = Store::open(data.path(), Access::Read, embedder()).expect("opens");
+        assert!(opened.current().is_none() && opened.damage().is_some(), "{}", path.display());
+        std::fs::write(&path, &whole).expect("is written");
+    }
+    assert!(Store::open(data.path(), Access::Read, embedder()).expect("opens").current().is_some());
+}
