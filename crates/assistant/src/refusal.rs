@@ -20,8 +20,16 @@ pub(crate) fn words(
 ) -> String {
     let language = question.language;
     if reason == RefusalReason::OutOfScope {
-        let zh = "这个我帮不上。可以问我产品、案例、报价、售后，或者直接贴客户的原话。";
-        let en = "I cannot help with that. Ask me about products, cases, prices or service, or paste what the customer said.";
+        let (zh, en) = match audience {
+            Audience::Internal => (
+                "这个我帮不上。可以问我产品、案例、报价、售后，或者直接贴客户的原话。",
+                "I cannot help with that. Ask me about products, cases, prices or service, or paste what the customer said.",
+            ),
+            Audience::Customer => (
+                "这个我帮不上。产品、报价、交期、售后，可以直接问我。",
+                "I cannot help with that. Ask me about products, prices, delivery or service.",
+            ),
+        };
         return language.pick(zh, en).to_owned();
     }
     if !instead.is_empty() {

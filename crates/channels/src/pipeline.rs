@@ -666,7 +666,8 @@ impl Inner {
         let reason = if let Some(reason) = wording::sensitive(text) {
             Some(reason)
         } else if finding.is_small_talk {
-            let shown = wording::for_customer(wording::greeting(chinese), &[], label);
+            let said = format!("{}\n{}", finding.text, wording::way_to_a_person(chinese));
+            let shown = wording::for_customer(&said, &[], label);
             return Ok(self.replies(account, queued, texts(account, &shown, None), By::Bot, Some(finding)));
         } else if !finding.is_sure {
             Some("unsure")

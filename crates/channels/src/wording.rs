@@ -10,13 +10,12 @@ pub(crate) const TAKEN: &str = "已收到，由同事回复。";
 /// To a colleague whose question could not be worked on.
 pub(crate) const CANNOT_ANSWER: &str = "系统暂时无法回答，请稍后再问一次。";
 
-/// A text that begins a reply to a customer who asks for small talk.
-pub(crate) fn greeting(chinese: bool) -> &'static str {
+/// How a customer reaches a person.
+pub(crate) fn way_to_a_person(chinese: bool) -> &'static str {
     if chinese {
-        "您好，我是 AI 助手，可以回答产品、案例、交期和售后的问题。需要同事接待时，请回复“转人工”。"
+        "需要同事接待时，请回复“转人工”。"
     } else {
-        "Hello, I am an AI assistant. Ask me about products, cases, lead times or service; write \"human\" to reach a \
-         colleague."
+        "Write \"human\" to reach a colleague."
     }
 }
 
