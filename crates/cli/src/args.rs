@@ -307,6 +307,8 @@ pub enum BenchCommand {
     Answers(BenchAnswersArgs),
     /// How soon a webhook is acknowledged while messages keep arriving and answers are slow; whether none is lost
     Channels(BenchChannelsArgs),
+    /// A folder of made-up documents: first index, then changes while it is served, and what questions take meanwhile
+    Documents(BenchDocumentsArgs),
     /// Latency of all modes, throughput, recall of the vector search, index size and load time
     Search {
         /// Instead of the knowledge folder, this many made-up passages with made-up vectors
@@ -350,6 +352,29 @@ pub struct BenchChannelsArgs {
     /// What is asked; the knowledge must have an answer for customers
     #[arg(long, value_name = "TEXT", default_value = "LB-300S 一分钟最多能贴多少瓶？")]
     pub question: String,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "described there")]
+    pub output: JsonArgs,
+}
+
+/// Flags of `bench documents`.
+#[derive(Debug, Args)]
+pub struct BenchDocumentsArgs {
+    /// Files to make
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
+    pub documents: u32,
+    /// Make documents and index in this folder and leave them there; what it holds already is used as it is
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+    /// Seconds that questions arrive, at rest and again while documents change
+    #[arg(long, value_name = "S", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=3600))]
+    pub seconds: u16,
+    /// Questions that arrive in a second
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub rate: u32,
+    /// Documents that are saved at once, again and again, while questions arrive
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub batch: u32,
     #[command(flatten)]
     #[allow(missing_docs, reason = "described there")]
     pub output: JsonArgs,
@@ -510,6 +535,7 @@ mod tests {
             "bench embed --texts t --threads 2 --json",
             "bench search --knowledge k --json",
             "bench search --synthetic 1000 --json",
+            "bench documents --documents 100 --keep d --seconds 5 --rate 10 --batch 3 --json",
             "customers import c.csv",
             "keys create --name n --role marketing",
             "keys create --name n --role rep --audience customer --per-minute 30",

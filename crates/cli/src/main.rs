@@ -13,6 +13,7 @@ mod locate;
 mod logging;
 mod output;
 mod progress;
+mod random;
 mod settings;
 mod watch;
 mod workbench;
@@ -175,6 +176,7 @@ fn dispatch(
             let task = commands::bench_embed::Task { texts, threads, kernel, vectors };
             commands::bench_embed::run(config, &task, output)
         }
+        Command::Bench(BenchCommand::Documents(args)) => commands::bench_documents::run(config, &args),
         Command::Bench(BenchCommand::Vectors { rows, questions, dimension, graph, top_k, output }) => {
             let (dimension, top_k) = (dimension as usize, top_k as usize);
             let task = commands::bench_vectors::Task { rows, questions, dimension, graph, top_k };

@@ -146,9 +146,14 @@ pub fn run(config: &Config, task: &Task<'_>, args: JsonArgs) -> Result<Verdict, 
     Ok(Verdict::Well)
 }
 
-/// The process's largest resident size so far, from the kernel's `VmHWM`, in MiB.
+/// This process's largest resident size so far, in MiB; `None` where the system does not tell.
 pub fn peak_mb() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    peak_mb_of("self")
+}
+
+/// As [`peak_mb`], of the process of this id, from the kernel's `VmHWM`; `None` also once it has ended.
+pub fn peak_mb_of(process: &str) -> Option<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kilobytes: f64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
     Some(kilobytes / 1024.0)

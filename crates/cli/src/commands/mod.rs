@@ -3,6 +3,7 @@
 pub mod ask;
 pub mod bench_answers;
 pub mod bench_channels;
+pub mod bench_documents;
 pub mod bench_embed;
 pub mod bench_search;
 pub mod bench_vectors;

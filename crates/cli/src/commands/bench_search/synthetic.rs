@@ -10,6 +10,8 @@ use std::sync::{Mutex, PoisonError};
 use flightdeck_corpus::{Audience, Chunk, ChunkId, Corpus, Document, DocumentId, Kind, Location};
 use flightdeck_models::{Embedder, ModelError};
 
+use crate::random::SplitMix;
+
 const DIMENSION: usize = 384;
 const N_WORDS: usize = 20_000;
 const N_TOPICS: usize = 400;
@@ -146,20 +148,6 @@ impl Embedder for WordVectors {
     ) -> Result<Vec<Vec<f32>>, ModelError> {
         let vectors = texts.iter().map(|text| self.vector(text)).collect();
         if progress(texts.len()) { Ok(vectors) } else { Err(ModelError::Cancelled) }
-    }
-}
-
-/// `SplitMix64` (Steele, Lea and Flood 2014): small, and the same on every machine.
-struct SplitMix(u64);
-
-impl SplitMix {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^= z >> 31;
-        ((u128::from(z) * u128::from(n)) >> 64) as u64
     }
 }
 
