@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -21,6 +21,7 @@ use flightdeck_server::{Guard, Outward, WebhookSecrets};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::measured::MeasuredServer;
 use crate::Verdict;
 use crate::args::BenchChannelsArgs;
 use crate::failure::Failure;
@@ -78,7 +79,7 @@ pub fn run(config: &Config, args: &BenchChannelsArgs) -> Result<Verdict, Failure
     let settings = folder.0.join("flightdeck.toml");
     std::fs::write(&settings, settings_text(config, args, &folder.0, &model, &receiver))
         .map_err(|error| no_room(&error))?;
-    let server = Server::start(config, &settings)?;
+    let server = start(config, &settings)?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| no_room(&error))?;
     let outward = Outward::new(Guard::allowing(["127.0.0.1".to_owned()])).map_err(|error| {
         Failure::new(format!("no request can be sent: {error}"), format!("无法发送请求：{error}"))
@@ -169,9 +170,9 @@ fn settings_text(
 }
 
 /// Waits for the index and sees whether the question has an answer for a customer.
-async fn ready(server: &Server, outward: &Outward, question: &str) -> Result<(), Failure> {
+async fn ready(server: &MeasuredServer, outward: &Outward, question: &str) -> Result<(), Failure> {
     let deadline = Instant::now() + PATIENCE;
-    let address = format!("{}/readyz", server.address);
+    let address = format!("http://{}/readyz", server.address);
     while let Err(error) = outward.get(&address).await {
         if Instant::now() > deadline {
             return Err(Failure::new(
@@ -181,7 +182,7 @@ async fn ready(server: &Server, outward: &Outward, question: &str) -> Result<(),
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
-    let address = format!("{}/api/v1/chat", server.address);
+    let address = format!("http://{}/api/v1/chat", server.address);
     let body = json!({"message": question, "audience": "customer"});
     let reply = outward.post(&address, &body).await.map_err(|error| {
         Failure::new(format!("the server does not answer: {error}"), format!("服务没有回答：{error}"))
@@ -199,7 +200,7 @@ async fn ready(server: &Server, outward: &Outward, question: &str) -> Result<(),
 
 /// For each request how long it took to be acknowledged; `None` where it was refused.
 async fn send_all(
-    server: &Server,
+    server: &MeasuredServer,
     outward: &Outward,
     args: &BenchChannelsArgs,
     started: Instant,
@@ -212,7 +213,7 @@ async fn send_all(
         Failure::new(format!("the benchmark's own secret: {error}"), format!("测试自身的密钥：{error}"))
     })?;
     let interval = Duration::from_secs(1) / args.rate;
-    let address = format!("{}/webhooks/webhook/site", server.address);
+    let address = format!("http://{}/webhooks/webhook/site", server.address);
     let n_conversations = n_messages.div_ceil(PER_CONVERSATION).max(1);
     let mut sending = Vec::with_capacity(order.len());
     for (nth, n) in order.into_iter().enumerate() {
@@ -287,53 +288,17 @@ impl Drop for Folder {
     }
 }
 
-/// The server, ended with this value.
-struct Server {
-    child: Child,
-    address: String,
-}
-
-impl Server {
-    fn start(config: &Config, settings: &Path) -> Result<Self, Failure> {
-        let mut command = Command::new(&config.program);
-        // What steers this command must not steer the server.
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("FLIGHTDECK_") {
-                command.env_remove(name);
-            }
+/// The server that these settings describe.
+fn start(config: &Config, settings: &Path) -> Result<MeasuredServer, Failure> {
+    let mut command = Command::new(&config.program);
+    // What steers this command must not steer the server.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("FLIGHTDECK_") {
+            command.env_remove(name);
         }
-        command.arg("serve").arg("--config").arg(settings);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let child = command.spawn().map_err(|error| no_room(&error))?;
-        let mut server = Self { child, address: String::new() };
-        let Some(said) = server.child.stderr.take() else { return Err(server.silent("")) };
-        let mut lines = BufReader::new(said).lines().map_while(Result::ok);
-        let mut last = String::new();
-        let found = lines.find_map(|line| {
-            let address = line.split_once("http://").map(|(_, address)| format!("http://{}", address.trim()));
-            last = line;
-            address
-        });
-        server.address = found.ok_or_else(|| server.silent(&last))?;
-        // It must never wait for somebody to read what it says.
-        thread::spawn(move || lines.for_each(drop));
-        Ok(server)
     }
-
-    fn silent(&self, last: &str) -> Failure {
-        let id = self.child.id();
-        Failure::new(
-            format!("the server (process {id}) did not start: {last}"),
-            format!("服务（进程 {id}）没有启动：{last}"),
-        )
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+    command.arg("serve").arg("--config").arg(settings);
+    MeasuredServer::start(command)
 }
 
 /// A language model behind `OpenAI`'s protocol that says the draft of its prompt after a while.

@@ -6,10 +6,10 @@
 
 mod made;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 
 use super::bench_embed::peak_mb_of;
 use super::bench_search::{Scratch, folder_bytes};
+use super::measured::MeasuredServer;
 use crate::args::BenchDocumentsArgs;
 use crate::failure::Failure;
 use crate::progress::UpdateBar;
@@ -300,38 +301,17 @@ impl Place<'_> {
     }
 }
 
-/// A server that is measured; ended when dropped.
+/// A server that is measured.
 struct Server {
-    child: Child,
-    address: String,
+    process: MeasuredServer,
     started_seconds: f64,
 }
 
 impl Server {
     fn start(place: &Place<'_>) -> Result<Self, Failure> {
-        let failed = |why: &str| failed("serve", why);
         let started = Instant::now();
-        let mut child = place
-            .command(&["serve", "--listen", "127.0.0.1:0"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| failed(&error.to_string()))?;
-        let mut lines =
-            child.stderr.take().map(BufReader::new).ok_or_else(|| failed("it has no output"))?.lines();
-        let mut said = String::new();
-        let address = loop {
-            match lines.next() {
-                Some(Ok(line)) => match line.split_once("http://") {
-                    Some((_, address)) => break address.trim().to_owned(),
-                    None => said = line,
-                },
-                _ => return Err(failed(&said)),
-            }
-        };
-        // A full pipe would stop the server.
-        thread::spawn(move || lines.for_each(drop));
-        let mut server = Self { child, address, started_seconds: 0.0 };
+        let process = MeasuredServer::start(place.command(&["serve", "--listen", "127.0.0.1:0"]))?;
+        let mut server = Self { process, started_seconds: 0.0 };
         server.wait_for("a ready server", LONG_PATIENCE, |server| {
             Ok(server.request("GET", "/readyz", None)?.0 == 200)
         })?;
@@ -342,18 +322,18 @@ impl Server {
     }
 
     fn peak_mb(&self) -> Option<f64> {
-        peak_mb_of(&self.child.id().to_string())
+        peak_mb_of(&self.process.id().to_string())
     }
 
     /// Status and body of a reply.
     fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, String), Failure> {
         let body = body.map(Value::to_string).unwrap_or_default();
         let exchange = || -> std::io::Result<String> {
-            let mut stream = TcpStream::connect(&self.address)?;
+            let mut stream = TcpStream::connect(&self.process.address)?;
             stream.set_read_timeout(Some(PATIENCE))?;
             let head = format!(
                 "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-                self.address,
+                self.process.address,
                 body.len()
             );
             stream.write_all(&[head.as_bytes(), body.as_bytes()].concat())?;
@@ -398,13 +378,6 @@ impl Server {
             thread::sleep(LOOK_EVERY);
         }
         Ok(())
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

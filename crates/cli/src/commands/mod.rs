@@ -14,6 +14,7 @@ pub mod extract;
 pub mod index;
 pub mod keys;
 pub mod mcp;
+pub mod measured;
 pub mod models;
 pub mod records;
 pub mod search;
