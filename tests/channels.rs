@@ -53,36 +53,6 @@ impl Platforms {
         let taken = self.taken().into_iter().filter(|(path, _)| path.ends_with(path_end));
         taken.map(|(_, body)| body).collect()
     }
-
-    /// The settings that make all of them customers' channels.
-    fn settings(&self) -> String {
-        let base = &self.address;
-        let wecom = format!("token = \"t\"\nencoding_aes_key = \"{AES_KEY}\"\n");
-        let account = |id: &str, platform: &str, rest: &str| {
-            format!(
-                "[[channels]]\nid = \"{id}\"\nplatform = \"{platform}\"\naudience = \"customer\"\n{rest}\n\
-                 base_url = \"{base}\"\n"
-            )
-        };
-        [
-            "outward.private_hosts = \"127.0.0.1\"\n".to_owned(),
-            format!(
-                "[[channels]]\nid = \"site\"\nplatform = \"webhook\"\nsecrets = [\"{SECRET}\"]\n\
-                 callback_url = \"{base}/callback\"\n"
-            ),
-            account("kf", "wecom-kf", &format!("corp_id = \"corp\"\nsecret = \"s\"\n{wecom}")),
-            account(
-                "app",
-                "wecom-app",
-                &format!("corp_id = \"corp\"\nsecret = \"s\"\nagent_id = 7\n{wecom}"),
-            ),
-            account("bot", "wecom-robot", &wecom),
-            account("ding", "dingtalk", "app_key = \"k\"\napp_secret = \"s\"\nrobot_code = \"r\""),
-            account("lark", "feishu", "app_id = \"a\"\napp_secret = \"s\"\nverification_token = \"v\""),
-            account("slack", "slack", "bot_token = \"xoxb\"\nsigning_secret = \"s\""),
-        ]
-        .concat()
-    }
 }
 
 fn serve(
@@ -181,13 +151,40 @@ fn push_wecom(server: &Server, account: &str, receive_id: &str, nonce: &str, pla
     push(server, &path, &[], body)
 }
 
+/// The settings that make all platforms customers' channels; `base` says where the one of an id is.
+fn settings(base: impl Fn(&str) -> String) -> String {
+    let wecom = format!("token = \"t\"\nencoding_aes_key = \"{AES_KEY}\"\n");
+    let account = |id: &str, platform: &str, rest: &str| {
+        format!(
+            "[[channels]]\nid = \"{id}\"\nplatform = \"{platform}\"\naudience = \"customer\"\n{rest}\n\
+             base_url = \"{}\"\n",
+            base(id)
+        )
+    };
+    [
+        "outward.private_hosts = \"127.0.0.1\"\n".to_owned(),
+        format!(
+            "[[channels]]\nid = \"site\"\nplatform = \"webhook\"\nsecrets = [\"{SECRET}\"]\n\
+             callback_url = \"{}/callback\"\n",
+            base("site")
+        ),
+        account("kf", "wecom-kf", &format!("corp_id = \"corp\"\nsecret = \"s\"\n{wecom}")),
+        account("app", "wecom-app", &format!("corp_id = \"corp\"\nsecret = \"s\"\nagent_id = 7\n{wecom}")),
+        account("bot", "wecom-robot", &wecom),
+        account("ding", "dingtalk", "app_key = \"k\"\napp_secret = \"s\"\nrobot_code = \"r\""),
+        account("lark", "feishu", "app_id = \"a\"\napp_secret = \"s\"\nverification_token = \"v\""),
+        account("slack", "slack", "bot_token = \"xoxb\"\nsigning_secret = \"s\""),
+    ]
+    .concat()
+}
+
 #[test]
 fn what_was_acknowledged_before_a_kill_is_answered_after_it() {
     const N: usize = 40;
     let (knowledge, data) = (small_knowledge(), folder());
     run_on(knowledge.path(), data.path(), &["index"]).expect_status(0);
     let platforms = Platforms::start();
-    write(data.path(), "flightdeck.toml", platforms.settings());
+    write(data.path(), "flightdeck.toml", settings(|_| platforms.address.clone()));
     let settings = data.path().join("flightdeck.toml");
     {
         let server = start(knowledge.path(), data.path(), &settings);
@@ -260,7 +257,7 @@ fn two_hundred_attempts_get_no_internal_figure_out_of_any_channel() {
     let (knowledge, data) = (small_knowledge(), folder());
     run_on(knowledge.path(), data.path(), &["index"]).expect_status(0);
     let platforms = Platforms::start();
-    write(data.path(), "flightdeck.toml", platforms.settings());
+    write(data.path(), "flightdeck.toml", settings(|_| platforms.address.clone()));
     let server = start(knowledge.path(), data.path(), &data.path().join("flightdeck.toml"));
     let attempts = attempts();
     assert_eq!(attempts.len(), 200);

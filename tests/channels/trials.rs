@@ -10,7 +10,7 @@ use flightdeck_channels::protocol::wecom::Signed;
 use serde_json::{Value, json};
 
 use super::fake::{Fake, Platform};
-use super::{AES_KEY, Crypt, SECRET, dingtalk, now_s, push, push_wecom, slack, start, webhook};
+use super::{AES_KEY, Crypt, SECRET, dingtalk, now_s, push, push_wecom, settings, slack, start, webhook};
 use crate::support::{Server, folder, run_on, small_knowledge, wait_for, write};
 
 pub const PLATFORMS: [&str; 7] = ["app", "kf", "bot", "ding", "lark", "slack", "site"];
@@ -37,7 +37,7 @@ impl Trial {
         let (knowledge, data) = (small_knowledge(), folder());
         run_on(knowledge.path(), data.path(), &["index"]).expect_status(0);
         let fake = Fake::start();
-        write(data.path(), "flightdeck.toml", settings(&fake.address));
+        write(data.path(), "flightdeck.toml", settings(|id| format!("{}/{id}", fake.address)));
         let settings = data.path().join("flightdeck.toml");
         let server = Some(start(knowledge.path(), data.path(), &settings));
         Self { fake, server, knowledge, data, settings, streams: HashMap::new(), n_pushed: 0 }
@@ -180,6 +180,17 @@ impl Trial {
         assert!(answers.values().all(|times| *times == 1), "{platform}: {answers:?}");
     }
 
+    /// As [`Trial::expect_one_each`], of several platforms, and still when nothing is under way any more.
+    #[track_caller]
+    fn expect_one_each_in_the_end(&self, platforms: &[&str], n: usize) {
+        for _ in 0..2 {
+            for platform in platforms {
+                self.expect_one_each(platform, n);
+            }
+            self.settle();
+        }
+    }
+
     /// What waits or is on its way, over all platforms.
     fn n_deliveries(&self, state: &str) -> usize {
         let count = |platform: &&str| {
@@ -210,31 +221,6 @@ fn opened(reply: &str) -> Value {
         encrypt: text("encrypt"),
     };
     serde_json::from_str(&crypt.open(signed).expect("it is ours")).expect("it is JSON")
-}
-
-/// All platforms as customers' channels, each at its own part of the fake.
-fn settings(base: &str) -> String {
-    let wecom = format!("token = \"t\"\nencoding_aes_key = \"{AES_KEY}\"\n");
-    let account = |id: &str, platform: &str, rest: &str| {
-        format!(
-            "[[channels]]\nid = \"{id}\"\nplatform = \"{platform}\"\naudience = \"customer\"\n{rest}\n\
-             base_url = \"{base}/{id}\"\n"
-        )
-    };
-    [
-        "outward.private_hosts = \"127.0.0.1\"\n".to_owned(),
-        format!(
-            "[[channels]]\nid = \"site\"\nplatform = \"webhook\"\nsecrets = [\"{SECRET}\"]\n\
-             callback_url = \"{base}/site/callback\"\n"
-        ),
-        account("kf", "wecom-kf", &format!("corp_id = \"corp\"\nsecret = \"s\"\n{wecom}")),
-        account("app", "wecom-app", &format!("corp_id = \"corp\"\nsecret = \"s\"\nagent_id = 7\n{wecom}")),
-        account("bot", "wecom-robot", &wecom),
-        account("ding", "dingtalk", "app_key = \"k\"\napp_secret = \"s\"\nrobot_code = \"r\""),
-        account("lark", "feishu", "app_id = \"a\"\napp_secret = \"s\"\nverification_token = \"v\""),
-        account("slack", "slack", "bot_token = \"xoxb\"\nsigning_secret = \"s\""),
-    ]
-    .concat()
 }
 
 /// One row of the table.
@@ -269,13 +255,7 @@ fn every_platform_is_heard_and_answered_and_told_again_answers_once() {
     // What comes after them in the queue has been answered, so they would have been too.
     trial.ask_all(&PLATFORMS, [N]);
     trial.follow_streams(0..=N);
-    for platform in PLATFORMS {
-        trial.expect_one_each(platform, N + 1);
-    }
-    trial.settle();
-    for platform in PLATFORMS {
-        trial.expect_one_each(platform, N + 1);
-    }
+    trial.expect_one_each_in_the_end(&PLATFORMS, N + 1);
     row("each sent four times, the last after a restart", &each(|_| format!("{N} of {N}, once")));
 }
 
@@ -296,13 +276,7 @@ fn what_was_on_its_way_when_the_server_was_killed_arrives_once_on_every_platform
     let n_held = trial.fake.n_held();
     trial.kill_and_start();
     trial.follow_streams(0..N);
-    for platform in PLATFORMS {
-        trial.expect_one_each(platform, N);
-    }
-    trial.settle();
-    for platform in PLATFORMS {
-        trial.expect_one_each(platform, N);
-    }
+    trial.expect_one_each_in_the_end(&PLATFORMS, N);
     println!("{n_held} deliveries were under way when the server was killed");
     row(
         "killed in the middle, started again",
@@ -429,12 +403,8 @@ fn a_platform_that_is_busy_is_asked_again_later() {
         trial.fake.limit(platform, 3);
     }
     trial.ask_all(&limited, 0..N);
+    trial.expect_one_each_in_the_end(&limited, N);
     for platform in &limited {
-        trial.expect_one_each(platform, N);
-    }
-    trial.settle();
-    for platform in &limited {
-        trial.expect_one_each(platform, N);
         assert_eq!(trial.fake.with(platform, |platform| platform.n_limited), 3, "{platform}");
     }
     row(
@@ -454,13 +424,7 @@ fn one_request_in_ten_fails_and_nothing_is_lost_or_doubled_on_any_platform() {
     // The robot is asked and sends nothing: what fails are WeCom's own requests, one in ten, which then come again.
     trial.ask_all(&["bot"], (0..N).step_by(10));
     trial.follow_streams(0..N);
-    for platform in PLATFORMS {
-        trial.expect_one_each(platform, N);
-    }
-    trial.settle();
-    for platform in PLATFORMS {
-        trial.expect_one_each(platform, N);
-    }
+    trial.expect_one_each_in_the_end(&PLATFORMS, N);
     let counts =
         |platform: &str| trial.fake.with(platform, |platform| (platform.n_failed, platform.n_repeated));
     for platform in PLATFORMS {
@@ -492,7 +456,5 @@ fn a_platform_that_says_nothing_holds_up_no_other() {
     }
     assert!(trial.fake.delivered("slack").is_empty());
     trial.fake.go_on();
-    trial.expect_one_each("slack", N);
-    trial.settle();
-    trial.expect_one_each("slack", N);
+    trial.expect_one_each_in_the_end(&["slack"], N);
 }
