@@ -26,6 +26,15 @@ pub(crate) struct Turn {
     pub shown: Vec<DocumentId>,
 }
 
+impl Turn {
+    /// Adds a document to those shown, unless it was.
+    pub fn show(&mut self, document: DocumentId) {
+        if !self.shown.contains(&document) {
+            self.shown.push(document);
+        }
+    }
+}
+
 /// A message with all that it means.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Meaning {
@@ -165,15 +174,16 @@ pub(crate) fn meaning(message: &str, turns: &[Turn], asking: &Asking<'_>) -> Mea
     let core = core(message);
     let core_words = content_words(&core, index);
     let aspect = without_sizes(&core);
-    let says_only_a_size = content_words(&aspect, index).is_empty();
-    let wants = |surely: &[&str], maybe: &[&str]| has(surely) || has(maybe) && says_only_a_size;
+    let says_only_a_size = || content_words(&aspect, index).is_empty();
+    let wants = |surely: &[&str], maybe: &[&str]| has(surely) || has(maybe) && says_only_a_size();
     let wants_bigger = wants(BIGGER, MAYBE_BIGGER);
     if let [model] = before.as_slice()
         && named.is_empty()
         && (wants_bigger || wants(SMALLER, MAYBE_SMALLER))
         && let Some(next) = neighbour(model, wants_bigger, index, audience, day)
     {
-        let aspect = if says_only_a_size { without_models(&last.question, &before) } else { aspect };
+        let aspect =
+            if says_only_a_size() { without_models(&last.question, &before) } else { aspect.clone() };
         return Meaning { text: joined(&[&next, &aspect]), wanted: last.intent, ..Meaning::default() };
     }
     let is_elliptic =

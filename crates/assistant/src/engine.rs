@@ -1,11 +1,11 @@
 //! One question against one generation of the index: understand, retrieve, judge, compose.
 
-use flightdeck_corpus::{Audience, DocumentId};
+use flightdeck_corpus::Audience;
 use flightdeck_records::CustomerProfile;
 use flightdeck_retrieval::{Index, Passage, RetrievalError, is_han};
 use jiff::civil::Date;
 
-use crate::answer::{Answer, Citation, Intent, Outcome, RefusalReason};
+use crate::answer::{Answer, Intent, Outcome, RefusalReason};
 use crate::brief::Background;
 use crate::courtesy::Courtesy;
 use crate::dialogue::{self, Meaning, Turn};
@@ -69,14 +69,11 @@ pub(crate) fn reply(message: &str, turns: &[Turn], asking: &Asking<'_>) -> Resul
         let meaning = meaning_of(&part, &turns);
         let question = meaning.text.clone();
         let composed = answered(meaning, &part, asking)?;
-        let cited = composed.answer.citations.iter().map(Citation::document);
-        let mut shown: Vec<DocumentId> = Vec::new();
-        for document in cited {
-            if !shown.contains(&document.id) {
-                shown.push(document.id.clone());
-            }
+        let mut turn = Turn { question, intent: Some(composed.answer.intent), ..Turn::default() };
+        for citation in &composed.answer.citations {
+            turn.show(citation.document().id.clone());
         }
-        turns.push(Turn { question, intent: Some(composed.answer.intent), shown });
+        turns.push(turn);
         answers.push((part, composed));
     }
     let n_answered = answers.iter().filter(|(_, one)| one.answer.outcome == Outcome::Grounded).count();

@@ -35,8 +35,9 @@ const SAME_WORDS: f32 = 0.8;
 /// `整机保修多久`.
 const ALL_WORDS: f32 = 0.95;
 const HALF_OF_THEIRS: f32 = 0.5;
-/// What is asked of the thing itself is the same with its name and without.
-const THE_THING: &[&str] = &["整机", "设备", "机器", "机子", "machine", "equipment"];
+/// What is asked of the thing itself is the same with its name and without. Further names of it are no content words in
+/// any question.
+const THE_THING: &[&str] = &["整机", "机子", "machine", "equipment"];
 /// A unit is taken when its score is at least this share of the best one's,
 const CLOSE: f32 = 0.62;
 /// and heard as another document's voice from this share on.

@@ -348,10 +348,7 @@ impl Assistant {
                         turn.question = understood;
                     }
                     for citation in kept.citations {
-                        let id = DocumentId::from(citation.document.id.as_str());
-                        if !turn.shown.contains(&id) {
-                            turn.shown.push(id);
-                        }
+                        turn.show(DocumentId::from(citation.document.id.as_str()));
                     }
                 }
             }

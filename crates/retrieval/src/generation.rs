@@ -2,9 +2,10 @@
 //!
 //! `DATA/index/gen-000007/` holds the documents and chunks as JSON lines, the vector rows, the lexical segments and,
 //! for large sets, the graph. What a change leaves as it was is taken over from the generation before: vectors are
-//! copied, the files of the first lexical segment are the same files under a second name. `manifest.json` is written last and names every other file with its length and
-//! SHA-256; a folder without a manifest that fits is not a generation. `DATA/index/CURRENT` names the one in use
-//! and is replaced by rename, so a crash at any moment leaves either the old or the new one.
+//! copied, the files of the first lexical segment are the same files under a second name. `manifest.json` is written
+//! last and names every other file with its length and SHA-256; a folder without a manifest that fits is not a
+//! generation. `DATA/index/CURRENT` names the one in use and is replaced by rename, so a crash at any moment leaves
+//! either the old or the new one.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -207,10 +208,7 @@ pub(crate) fn open(
     if keys.len() != rows.len() {
         return Err(damaged(KEYS, "it does not name a text for every row".to_owned()));
     }
-    let row_of_chunk: Vec<u32> = read(ROWS)?
-        .chunks_exact(4)
-        .map(|b| u32::from_le_bytes(b.try_into().expect("chunks of four")))
-        .collect();
+    let row_of_chunk = lexical::numbers(&read(ROWS)?);
     if row_of_chunk.len() != chunks.len() {
         return Err(damaged(ROWS, "it does not name a row for every chunk".to_owned()));
     }

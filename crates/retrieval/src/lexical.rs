@@ -541,7 +541,8 @@ impl Lexical {
     }
 }
 
-fn numbers(bytes: &[u8]) -> Vec<u32> {
+/// The little-endian numbers that stand one after the other in a file.
+pub(crate) fn numbers(bytes: &[u8]) -> Vec<u32> {
     bytes.chunks_exact(4).map(|b| u32::from_le_bytes(b.try_into().expect("chunks of four"))).collect()
 }
 
