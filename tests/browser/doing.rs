@@ -205,6 +205,16 @@ fn what_is_worth_asking_next_is_at_most_three_questions_one_press_away() {
 }
 
 #[test]
+fn a_greeting_is_answered_in_its_own_words_and_not_as_a_question_without_an_answer() {
+    let Some(mut desk) = Desk::open() else { return };
+    desk.ask("你好，在吗");
+    let browser = &mut desk.browser;
+    assert!(browser.text("document.querySelector('.turn .answer').innerText").contains("问我产品"));
+    assert_eq!(browser.value("document.querySelectorAll('.refusal-title, .refusal .note').length"), 0);
+    browser.expect_no_complaints();
+}
+
+#[test]
 fn the_keyboard_reaches_everything_in_the_order_of_the_page() {
     let Some(mut desk) = Desk::open() else { return };
     let browser = &mut desk.browser;

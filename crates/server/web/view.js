@@ -228,7 +228,8 @@ function refusalBox(turn, actions) {
   const { reply } = turn;
   const outOfScope = reply.refusal_reason === "out_of_scope";
   return h("div", { className: "refusal" },
-    h("p", { className: "refusal-title" }, t(outOfScope ? "scopeTitle" : "refusedTitle")),
+    // A greeting, or what is no question for sales, is answered by its own words.
+    !outOfScope && h("p", { className: "refusal-title" }, t("refusedTitle")),
     reply.answer && answerText(turn, reply.answer, reply.citations, actions),
     !outOfScope && h("p", { className: "note" }, t("refusedNote")),
     reply.suggestions?.length > 0 && suggestionList(t("tryInstead"), reply.suggestions, actions));
