@@ -43,7 +43,7 @@ fn relations(list: &[(&str, &str, &str)]) -> String {
     xml + "</Relationships>"
 }
 
-/// A Word file with this body; its style `1` is the first heading, as Chinese Word names it, and its
+/// A Word file with this body; its style `1` is the first heading, as Chinese Word names it, `a3` the title, and its
 /// footnote 2 says `footnote`.
 pub fn docx(body: &str, footnote: &str) -> Vec<u8> {
     let space = "xmlns:w=\"http://schemas.openxmlformats.org/wordprocessingml/2006/main\" \
@@ -57,7 +57,8 @@ pub fn docx(body: &str, footnote: &str) -> Vec<u8> {
     let document = format!("<?xml version=\"1.0\"?><w:document {space}><w:body>{body}</w:body></w:document>");
     let styles = format!(
         "<?xml version=\"1.0\"?><w:styles {space}><w:style w:type=\"paragraph\" w:styleId=\"1\">\
-         <w:name w:val=\"heading 1\"/><w:pPr><w:outlineLvl w:val=\"0\"/></w:pPr></w:style></w:styles>"
+         <w:name w:val=\"heading 1\"/><w:pPr><w:outlineLvl w:val=\"0\"/></w:pPr></w:style>\
+         <w:style w:type=\"paragraph\" w:styleId=\"a3\"><w:name w:val=\"Title\"/></w:style></w:styles>"
     );
     let footnotes = format!(
         "<?xml version=\"1.0\"?><w:footnotes {space}><w:footnote w:id=\"2\"><w:p><w:r><w:t>{footnote}</w:t></w:r>\

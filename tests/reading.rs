@@ -91,6 +91,16 @@ fn a_word_file_comes_out_as_its_reader_sees_it() {
     assert_eq!(codes(&extracted), []);
 }
 
+#[test]
+fn the_title_of_a_word_file_is_a_heading_though_the_outline_has_no_place_for_it() {
+    let title = HEADING.replace("w:val=\"1\"", "w:val=\"a3\"").replace("保养", "手册");
+    let body = [title, HEADING.to_owned(), paragraph("每周检查吸嘴。")].concat();
+    let extracted = extract_bytes("手册.docx", &docx(&body, ""));
+    let start = "# 贴标机 LB-700 手册\n\n# 贴标机 LB-700 保养\n\n每周检查吸嘴。";
+    assert!(text(&extracted).starts_with(start), "{extracted}");
+    assert_eq!(extracted["sections"][0]["title"], "贴标机 LB-700 手册");
+}
+
 fn slides() -> Vec<u8> {
     let slide = |title, text| Slide { title, text, notes: None, is_hidden: false };
     pptx(&[

@@ -106,6 +106,14 @@ impl Work {
         }
     }
 
+    /// Everybody is served already; what is read now, the first change need not wait for.
+    fn read_ahead(&mut self) {
+        let stop = &self.stop;
+        if let Err(error) = self.store.read_ahead(&mut self.reader, &|| !stop.load(Ordering::Relaxed)) {
+            tracing::debug!(%error, "the knowledge folder was not read ahead");
+        }
+    }
+
     /// Whether the index is as the folder is now.
     fn update(&mut self, is_first: bool) -> bool {
         let (stop, progress) = (&self.stop, &self.listener.progress);
@@ -117,6 +125,9 @@ impl Work {
             Ok(report) => {
                 if report.changed || is_first {
                     (self.listener.updated)(Ok(&report));
+                }
+                if !report.changed {
+                    self.read_ahead();
                 }
                 true
             }

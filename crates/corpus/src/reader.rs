@@ -102,6 +102,32 @@ impl Reader {
         Ok(assemble(&results, problems, synonyms, entries.iter().map(|entry| entry.source.clone()).collect()))
     }
 
+    /// Reads what a later [`Reader::read`] would have to, until `go_on` says no, so that the first change costs no more
+    /// than every other.
+    ///
+    /// # Errors
+    /// As [`CorpusError`].
+    pub fn read_ahead(
+        &mut self,
+        count: CountTokens<'_>,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<(), CorpusError> {
+        let mut problems = Vec::new();
+        let entries = scan(&self.root, &mut problems)?;
+        let worker = self.worker.clone();
+        let folder = Folder::new(&entries, &self.settings, worker.as_deref(), &mut problems);
+        for (path, format) in folder.knowledge().filter(|(_, format)| !format.is_transcript()) {
+            if !go_on() {
+                break;
+            }
+            self.file(&folder, path, format, count);
+        }
+        if let Some(worker) = &self.worker {
+            worker.rest();
+        }
+        Ok(())
+    }
+
     /// The result of one file, kept or new.
     fn file(
         &mut self,

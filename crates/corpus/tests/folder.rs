@@ -252,6 +252,33 @@ fn reading_again_gives_what_reading_once_does_and_sees_what_changed() {
 }
 
 #[test]
+fn what_was_read_ahead_is_not_read_again() {
+    let root = folder(&[
+        ("a.md", "甲".as_bytes()),
+        ("b.md", "乙".as_bytes()),
+        ("videos/v.csv", "id,标题\nv1,开箱\n".as_bytes()),
+        ("videos/v1.srt", "00:01 --> 00:02\n你好\n".as_bytes()),
+    ]);
+    let mut reader = Reader::new(root.path(), Settings::default());
+    let calls = std::sync::atomic::AtomicUsize::new(0);
+    let counted = |text: &str| {
+        calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        characters(text)
+    };
+    let taken = || calls.swap(0, std::sync::atomic::Ordering::Relaxed);
+    reader.read_ahead(&counted, &|| false).expect("a folder");
+    assert_eq!(taken(), 0, "told to stop before the first file");
+    reader.read_ahead(&counted, &|| true).expect("a folder");
+    assert!(taken() > 0);
+    write(root.path(), "b.md", "丙丁".as_bytes());
+    let corpus = reader.read(&counted).expect("a folder");
+    let of_one_file = taken();
+    assert_eq!(corpus.documents, read(root.path()).documents);
+    Reader::new(root.path(), Settings::default()).read(&counted).expect("a folder");
+    assert!(of_one_file > 0 && of_one_file < taken(), "{of_one_file}: only the changed file");
+}
+
+#[test]
 fn what_supersedes_nothing_is_worth_a_look() {
     let corpus = corpus(&[
         ("a.md", "---\nsupersedes: [b, faqs/t, gone]\n---\n甲"),

@@ -257,9 +257,17 @@ impl Store {
         if !progress(Progress::Reading) {
             return Err(RetrievalError::Cancelled);
         }
-        let embedder = self.embedder.clone();
-        let corpus = reader.read(&move |text| embedder.count_tokens(text))?;
+        let corpus = reader.read(&|text| self.embedder.count_tokens(text))?;
         self.make_current(&corpus, rebuild, started, progress)
+    }
+
+    /// Reads the folder behind `reader` as [`Store::update`] would, and changes nothing: after a start with an index on
+    /// disk, so that the first change does not wait for every file to be read. Stops where `go_on` says no.
+    ///
+    /// # Errors
+    /// When the knowledge folder cannot be read.
+    pub fn read_ahead(&self, reader: &mut Reader, go_on: &dyn Fn() -> bool) -> Result<(), RetrievalError> {
+        Ok(reader.read_ahead(&|text| self.embedder.count_tokens(text), go_on)?)
     }
 
     /// Makes `corpus` the current generation as it is (for question sets whose lines are passages already).

@@ -20,6 +20,8 @@ use crate::problem::Problem;
 const MAX_XML_BYTES: u64 = 128 << 20;
 /// Most characters of text that are taken from one file.
 const MAX_TEXT_CHARS: usize = 16 << 20;
+/// The style of a document's title, which has no place in the outline; older Chinese files give it its shown name.
+const TITLE_STYLES: [&str; 2] = ["Title", "标题"];
 /// The library's name for the section of the master's own words.
 const MASTER_SECTION: &str = "Master & Layout Text";
 
@@ -200,7 +202,9 @@ impl<'d> Writer<'d> {
             }
             Element::Paragraph(paragraph) => {
                 let text = self.inline(&paragraph.content);
-                if !self.reported.contains(&one_line(&text)) {
+                if paragraph.style.as_deref().is_some_and(|style| TITLE_STYLES.contains(&style)) {
+                    self.flow.heading(1, &text);
+                } else if !self.reported.contains(&one_line(&text)) {
                     self.flow.paragraph(&text);
                 }
                 self.notes_of(&paragraph.content);
