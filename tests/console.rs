@@ -60,7 +60,7 @@ fn a_markdown_file_is_edited_compared_and_rolled_back() {
     assert_eq!(std::fs::read_to_string(&path).unwrap(), before.replace("24 个月", "36 个月"));
     browser.wait_for("document.querySelector('.file-state')?.innerText.includes('已生效')");
 
-    browser.click(".views a:nth-child(3)");
+    browser.click(".views a:nth-child(4)");
     browser.wait_for("document.querySelectorAll('.versions > li').length === 2");
     browser.click(".versions > li .plain");
     browser.wait_for("document.querySelector('.piece.added')?.innerText.includes('36 个月')");

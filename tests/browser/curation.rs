@@ -57,6 +57,42 @@ fn a_question_that_nothing_answers_is_answered_after_its_gap_was_turned_into_a_r
 }
 
 #[test]
+fn what_the_text_suggests_is_taken_and_said_beside_the_file() {
+    let Some(mut browser) = Browser::start() else { return };
+    let knowledge = folder();
+    copy_folder(&sample_knowledge(), knowledge.path());
+    let say = |text: &str| format!("<w:p><w:r><w:t>{text}</w:t></w:r></w:p>");
+    let body = [
+        say("LB-300S 延长保修约定"),
+        say("LB-300S 整机保修 24 个月，工程师 48 小时内上门，备件免费。"),
+        say("LB-300S 的保修热线全年有人值守，收费项目见备件价目。"),
+    ];
+    std::fs::write(knowledge.path().join("扫描件 7.docx"), crate::packed::docx(&body.concat(), "")).unwrap();
+    let data = own_sample_data();
+    let server = Server::start(knowledge.path(), data.path());
+    browser.open(&server.url("/admin#documents/%E6%89%AB%E6%8F%8F%E4%BB%B6%207.docx?view=about"));
+    browser.wait_for("document.querySelectorAll('.about-offer').length >= 3");
+    let offered = browser.text("document.querySelector('.about').innerText");
+    assert!(
+        offered.contains("建议：LB-300S 延长保修约定") && offered.contains("建议：服务政策"),
+        "{offered}"
+    );
+    browser.click(".about-lead .secondary");
+    browser.wait_for("document.querySelectorAll('.about-offer').length === 0");
+    browser.value("(() => { document.querySelector('.about [name=audience]').value = 'customer'; })()");
+    browser.click(".about .solid");
+    browser.wait_for("document.querySelector('.file-head h2')?.textContent === 'LB-300S 延长保修约定'");
+    browser.wait_for("document.querySelector('.file-head .badge:not(.internal)')");
+    let beside = std::fs::read_to_string(knowledge.path().join("扫描件 7.docx.yaml")).unwrap();
+    for line in
+        ["title: LB-300S 延长保修约定\n", "kind: service\n", "audience: customer\n", "product: [LB-300S]\n"]
+    {
+        assert!(beside.contains(line), "{beside}");
+    }
+    browser.expect_no_complaints();
+}
+
+#[test]
 fn a_trial_says_why_and_two_settings_stand_side_by_side() {
     let Some(mut browser) = Browser::start() else { return };
     let data = own_sample_data();
@@ -96,6 +132,7 @@ fn every_page_of_curation_opens_in_both_languages_and_fits_a_phone() {
         ("gaps", ".gap"),
         ("feedback", ".judged"),
         ("insights", ".tiles"),
+        ("documents/company%2Fprofile.md?view=about", ".about"),
         ("try?q=LB-300S%20%E4%BF%9D%E4%BF%AE%E5%A4%9A%E4%B9%85", ".try-passages"),
     ];
     browser.open(&server.url("/admin"));

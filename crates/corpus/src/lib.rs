@@ -32,7 +32,7 @@ mod reader;
 mod readers;
 mod sentence;
 mod shelf;
-mod status;
+mod statement;
 mod structure;
 mod worker;
 
@@ -47,6 +47,7 @@ pub use reader::Reader;
 pub use sentence::sentences;
 use serde::{Deserialize, Serialize};
 pub use shelf::{Expected, Shelf, ShelfError, Shelved};
+pub use statement::{Says, Statement};
 pub use worker::{Limits as ReadLimits, Worker, serve as serve_reading};
 
 /// Counts a text's tokens as the embedding model will see them.

@@ -86,6 +86,30 @@ impl Meta {
         }
     }
 
+    /// Takes back what is said under this key of the format.
+    pub(crate) fn forget(&mut self, key: &str) {
+        match key {
+            "id" => self.id = None,
+            "title" => self.title = None,
+            "kind" => self.kind = None,
+            "audience" => self.audience = None,
+            "status" => self.status = None,
+            "industry" => self.industry = None,
+            "product" => self.product = None,
+            "scenario" => self.scenario = None,
+            "company_size" => self.company_size = None,
+            "region" => self.region = None,
+            "tags" => self.tags = None,
+            "keywords" => self.keywords = None,
+            "valid_from" => self.valid_from = None,
+            "valid_until" => self.valid_until = None,
+            "supersedes" => self.supersedes = None,
+            "owner" => self.owner = None,
+            "link" => self.link = None,
+            _ => {}
+        }
+    }
+
     /// A layer whose text could not be read: whatever it said about the audience is lost, so nobody outside
     /// sees what lies below it.
     pub(crate) fn unreadable() -> Self {

@@ -14,10 +14,9 @@ use std::time::UNIX_EPOCH;
 
 use sha2::{Digest, Sha256};
 
-use crate::document::Status;
 use crate::folder::is_hidden;
 use crate::readers::Format;
-use crate::status::with_status;
+use crate::statement::{Statement, sidecar_with_statements, with_statements};
 
 const MAX_PATH_CHARS: usize = 512;
 const MAX_NAME_BYTES: usize = 200;
@@ -70,8 +69,8 @@ pub enum ShelfError {
     /// More bytes than are read.
     #[error("a file may have at most {0} bytes")]
     TooLarge(u64),
-    /// The status cannot be written into this file without harm to what stands there.
-    #[error("its status cannot be changed without harm to what stands there: {0}")]
+    /// What is said about this file cannot be changed without harm to what stands there.
+    #[error("it cannot be changed without harm to what stands there: {0}")]
     Unsafe(&'static str),
     /// The system does not let us.
     #[error("cannot be read or written: {0}")]
@@ -147,15 +146,16 @@ impl Shelf {
         Ok(shelved)
     }
 
-    /// Makes the file at `path` published, a draft, or archived: in its front matter where it can have one, else in
-    /// the sidecar beside it. Gives the path of the file that was changed, with its tag and modification time.
+    /// Says these things about the file at `path`: in its front matter where it can have one, else in the sidecar beside
+    /// it. Gives the path of the file that was changed, with its tag and modification time.
     ///
     /// # Errors
     /// As [`ShelfError`].
-    pub fn set_status(&self, path: &str, status: Status) -> Result<(String, String, i128), ShelfError> {
+    pub fn state(&self, path: &str, statements: &[Statement]) -> Result<(String, String, i128), ShelfError> {
         let shelved = self.read(path)?;
         let format = Format::of(path).ok_or(ShelfError::BadPath(UNREAD))?;
-        if let Some(changed) = with_status(&shelved.bytes, format, status).map_err(ShelfError::Unsafe)? {
+        let changed = with_statements(&shelved.bytes, format, statements).map_err(ShelfError::Unsafe)?;
+        if let Some(changed) = changed {
             let (tag, modified) = self.write(path, &changed, &Expected::Tag(shelved.tag))?;
             return Ok((path.to_owned(), tag, modified));
         }
@@ -167,7 +167,10 @@ impl Shelf {
                 Err(ShelfError::Missing) => continue,
                 Err(error) => return Err(error),
             };
-            let changed = crate::status::sidecar_with_status(&old, status).map_err(ShelfError::Unsafe)?;
+            let changed = sidecar_with_statements(&old, statements).map_err(ShelfError::Unsafe)?;
+            if changed.is_empty() && expected == Expected::Absent {
+                return Ok((path.to_owned(), shelved.tag, shelved.modified_ns));
+            }
             let (tag, modified) = self.write(sidecar, &changed, &expected)?;
             return Ok((sidecar.clone(), tag, modified));
         }
@@ -320,6 +323,8 @@ fn tag_of(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use crate::document::Status;
+
     use super::*;
 
     fn shelf() -> (tempfile::TempDir, Shelf) {
@@ -407,12 +412,12 @@ mod tests {
     fn a_status_goes_into_the_front_matter_or_beside_the_file() {
         let (_dir, shelf) = shelf();
         shelf.write("a.md", "# 甲\n".as_bytes(), &Expected::Absent).unwrap();
-        assert_eq!(shelf.set_status("a.md", Status::Draft).unwrap().0, "a.md");
+        assert_eq!(shelf.state("a.md", &[Status::Draft.into()]).unwrap().0, "a.md");
         assert_eq!(shelf.read("a.md").unwrap().bytes, "---\nstatus: draft\n---\n# 甲\n".as_bytes());
         shelf.write("b.csv", "问题,答案\n".as_bytes(), &Expected::Absent).unwrap();
-        assert_eq!(shelf.set_status("b.csv", Status::Archived).unwrap().0, "b.csv.yaml");
+        assert_eq!(shelf.state("b.csv", &[Status::Archived.into()]).unwrap().0, "b.csv.yaml");
         assert_eq!(shelf.read("b.csv.yaml").unwrap().bytes, b"status: archived\n");
-        shelf.set_status("b.csv", Status::Published).unwrap();
+        shelf.state("b.csv", &[Status::Published.into()]).unwrap();
         assert_eq!(shelf.read("b.csv.yaml").unwrap().bytes, b"status: published\n");
         assert_eq!(shelf.read("b.csv").unwrap().bytes, "问题,答案\n".as_bytes());
     }

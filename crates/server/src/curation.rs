@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flightdeck_corpus::{
     Corpus, Document, Expected, FindingSettings, Problem, Reader, Settings, Shelf, ShelfError, Shelved,
-    Status, Worker, documents_of, findings,
+    SourceFile, Statement, Status, Worker, documents_of, findings,
 };
 use flightdeck_records::{Actor, NewVersion, Records, RecordsError, Version, VersionLimits};
 use flightdeck_retrieval::{Index, Progress, Store, lost_questions};
@@ -100,11 +100,14 @@ impl Curation {
         *lock(&self.indexing) = Indexing { step: None, error };
     }
 
-    /// Whether the file is in the index as it is in the folder.
+    /// Whether the file is in the index as it is in the folder, with what the sidecar beside it says.
     pub fn is_indexed(&self, store: &Store, path: &str) -> bool {
-        let now = self.folder.scan().unwrap_or_default();
-        let now = now.iter().find(|source| source.path == path);
-        store.sources().iter().find(|source| source.path == path) == now
+        let (now, indexed) = (self.folder.scan().unwrap_or_default(), store.sources());
+        ["", ".yaml", ".yml"].iter().all(|end| {
+            let path = format!("{path}{end}");
+            let is_it = |source: &&SourceFile| source.path == path;
+            now.iter().find(is_it) == indexed.iter().find(is_it)
+        })
     }
 
     /// Puts a file in its place and notes who did it.
@@ -152,15 +155,26 @@ impl Curation {
         status: Status,
         actor: Option<&Actor>,
     ) -> Result<String, CurationError> {
-        let _turn = lock(&self.turn);
-        let before = self.shelf.read(path)?;
-        self.note_found(records, path, &before)?;
-        let (changed, tag, modified) = self.shelf.set_status(path, status)?;
         let action = match status {
             Status::Published => "publish",
             Status::Draft => "draft",
             Status::Archived => "archive",
         };
+        self.state(records, path, &[status.into()], (action, actor))
+    }
+
+    /// Says these things about a file, in it or in the sidecar beside it, and notes who did it.
+    pub fn state(
+        &self,
+        records: &Records,
+        path: &str,
+        statements: &[Statement],
+        (action, actor): (&str, Option<&Actor>),
+    ) -> Result<String, CurationError> {
+        let _turn = lock(&self.turn);
+        let before = self.shelf.read(path)?;
+        self.note_found(records, path, &before)?;
+        let (changed, tag, modified) = self.shelf.state(path, statements)?;
         let size = |bytes: &[u8]| bytes.len() as u64;
         let modified = modified.to_string();
         if changed == path {

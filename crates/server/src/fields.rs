@@ -92,6 +92,14 @@ impl Fields {
         }
     }
 
+    /// What becomes of a list: absent it stays, `null` or an empty one empties it.
+    pub fn list_change(&mut self, name: &str, max_chars: usize) -> Result<Option<Vec<String>>, ApiError> {
+        if !self.values.contains_key(name) {
+            return Ok(None);
+        }
+        Ok(Some(self.texts(name, max_chars)?.into_iter().map(|text| text.trim().to_owned()).collect()))
+    }
+
     /// As [`Fields::change`], for all fields of an object whose names are not known.
     pub fn changes(mut self, max_chars: usize) -> Result<BTreeMap<String, Change>, ApiError> {
         const MAX_FIELDS: usize = 100;

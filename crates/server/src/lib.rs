@@ -6,6 +6,7 @@
 //! work leaves the asynchronous threads. The crate knows nothing of how a passage is found or an answer is made; it
 //! turns what the other crates return into the JSON of the contract, and alone knows that JSON.
 
+mod about;
 mod access;
 mod answering;
 mod assets;
@@ -80,6 +81,7 @@ pub fn router(state: AppState) -> Router {
             get(sources::read).put(sources::write).delete(sources::delete),
         )
         .route("/api/v1/knowledge/status/{*path}", post(sources::status))
+        .route("/api/v1/knowledge/about/{*path}", get(about::read).post(about::write))
         .route("/api/v1/knowledge/versions/{*path}", get(sources::versions))
         .route("/api/v1/knowledge/difference/{*path}", get(sources::difference))
         .route("/api/v1/knowledge/restore/{*path}", post(sources::restore))

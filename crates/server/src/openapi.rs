@@ -10,7 +10,7 @@ use utoipa::{Modify, OpenApi};
 use crate::channels::{manage, webhooks};
 use crate::wire::{StreamDelta, StreamMeta};
 use crate::{
-    chat, conversations, customers, documents, feedback, gaps, health, insights, interactions, keys,
+    about, chat, conversations, customers, documents, feedback, gaps, health, insights, interactions, keys,
     knowledge, mcp, openai, oversight, phrases, preview, search, sign_in, sources, trial,
 };
 
@@ -34,6 +34,8 @@ use crate::{
         sources::write,
         sources::delete,
         sources::status,
+        about::read,
+        about::write,
         sources::versions,
         sources::difference,
         sources::restore,

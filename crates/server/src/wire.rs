@@ -3,6 +3,7 @@
 //! Requests are read by hand (see [`crate::fields`]) and replies are serialised by derive; both describe themselves
 //! to the `OpenAPI` document. A reply is built from the engine's types here and nowhere else.
 
+pub(crate) mod about;
 pub(crate) mod access;
 pub(crate) mod curation;
 pub(crate) mod explain;

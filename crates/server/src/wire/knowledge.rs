@@ -235,7 +235,7 @@ pub(crate) struct VersionItem {
     pub at: jiff::Timestamp,
     /// The key that made it; null for the folder, and for this machine while there are no keys.
     pub actor: Option<String>,
-    /// `found` or `removed` in the folder; `upload`, `write`, `publish`, `draft`, `archive`, `restore`, `delete` here.
+    /// `found` or `removed` in the folder; `upload`, `write`, `describe`, `publish`, `draft`, `archive`, `restore`, `delete` here.
     #[schema(example = "write")]
     pub action: String,
 }

@@ -1,8 +1,10 @@
-// One file: what the assistant sees in it, its text to edit, its history, and what can be done with it.
+// One file: what the assistant sees in it, what is said about it, its text to edit, its history, and what can be done
+// with it.
 
 import { h } from "../dom.js";
 import { nameOf, t } from "../i18n.js";
 import { placeOf } from "../view.js";
+import { about as aboutForm } from "./about.js";
 import { TONES } from "./documents.js";
 import { editor } from "./editor.js";
 import { hrefOf } from "./frame.js";
@@ -11,7 +13,7 @@ import { confirmed, empty, pill, toast, working } from "./toolbox.js";
 import { history } from "./versions.js";
 import { problemItem } from "./problems.js";
 
-const VIEWS = ["passages", "edit", "versions"];
+const VIEWS = ["passages", "about", "edit", "versions"];
 const nameIn = (path) => path.slice(path.lastIndexOf("/") + 1);
 
 /** Shows the file at `path` in `room`; `changed()` is called when the list may be another. */
@@ -42,7 +44,8 @@ export async function fileView(room, path, context, changed) {
     h("nav", { className: "views", "aria-label": file.title }, VIEWS.map((name) =>
       h("a", { href: hrefOf("documents", [path], { ...Object.fromEntries(context.query), view: name === "passages" ? "" : name }), "aria-current": name === view ? "page" : null }, nameOf("fileViews", name)))),
     body);
-  if (view === "edit") await editor(body, file, context, afterChange, reload);
+  if (view === "about") await aboutForm(body, file, context, afterChange);
+  else if (view === "edit") await editor(body, file, context, afterChange, reload);
   else if (view === "versions") await history(body, path, context, { after: afterRestore, isGone: false });
   else passages(body, file);
   if (!file.is_indexed) settle(t("fileNotIndexed"));
@@ -105,7 +108,7 @@ export async function fileView(room, path, context, changed) {
       if (room.dataset.path !== path || !body.isConnected) return;
       await changed();
       // What somebody writes in or reads by now must not be taken from under their eyes; the head says the news.
-      if (body.querySelector("textarea, .difference:not(:empty)")) {
+      if (body.querySelector("textarea, form, .difference:not(:empty)")) {
         if (fresh?.path) {
           file = { ...fresh, tag: file.tag };
           room.querySelector(".file-head").replaceWith(head());

@@ -18,6 +18,8 @@ export const writeSource = (path, body, { tag = null, progress, signal } = {}) =
   upload(at("source", path), body, { headers: tag === null ? { "if-none-match": "*" } : { "if-match": tag }, progress, signal });
 
 export const deleteSource = async (path, tag) => readJson(await send(at("source", path), { method: "DELETE", headers: { "if-match": tag } }));
+export const readAbout = (path, signal) => get(at("about", path), {}, signal);
+export const writeAbout = (path, changed) => post(at("about", path), changed);
 export const setStatus = (path, status) => post(at("status", path), { status });
 export const readVersions = async (path, signal) => (await get(at("versions", path), {}, signal)).versions;
 export const readDifference = async (path, from, to, signal) => (await get(at("difference", path), { from, to }, signal)).pieces;
