@@ -309,6 +309,8 @@ pub enum BenchCommand {
     Channels(BenchChannelsArgs),
     /// A folder of made-up documents: first index, then changes while it is served, and what questions take meanwhile
     Documents(BenchDocumentsArgs),
+    /// Time from the program's start to its first answer, with an index on disk, and memory at rest
+    Start(BenchStartArgs),
     /// Latency of all modes, throughput, recall of the vector search, index size and load time
     Search {
         /// Instead of the knowledge folder, this many made-up passages with made-up vectors
@@ -329,6 +331,23 @@ pub struct BenchAnswersArgs {
     /// Questions that arrive in a second
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub rate: u32,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "described there")]
+    pub output: JsonArgs,
+}
+
+/// Flags of `bench start`.
+#[derive(Debug, Args)]
+pub struct BenchStartArgs {
+    /// Starts that are measured
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub runs: u32,
+    /// Seconds that a server rests before its memory is read
+    #[arg(long, value_name = "S", default_value_t = 5, value_parser = clap::value_parser!(u64).range(0..=600))]
+    pub rest: u64,
+    /// What is asked first
+    #[arg(long, value_name = "TEXT", default_value = "LB-300S 一分钟最多能贴多少瓶？")]
+    pub question: String,
     #[command(flatten)]
     #[allow(missing_docs, reason = "described there")]
     pub output: JsonArgs,

@@ -162,6 +162,7 @@ fn dispatch(
         Command::Extract(args) => commands::extract::run(config, &args),
         // Handled before there are settings.
         Command::ReadWorker => Ok(Verdict::Well),
+        Command::Bench(BenchCommand::Start(args)) => commands::bench_start::run(config, &args),
         Command::Bench(BenchCommand::Answers(args)) => commands::bench_answers::run(config, &args),
         Command::Bench(BenchCommand::Channels(args)) => commands::bench_channels::run(config, &args),
         Command::Bench(BenchCommand::Embed { texts, threads, kernel, vectors, output }) => {

@@ -8,7 +8,7 @@
 
 use std::collections::HashSet;
 use std::ops::Range;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
 use jieba_rs::Jieba;
 
@@ -33,7 +33,16 @@ pub(crate) struct Term {
     pub span: Range<usize>,
 }
 
-static DEFAULT_JIEBA: LazyLock<Arc<Jieba>> = LazyLock::new(|| Arc::new(Jieba::new()));
+/// The dictionary without any words of a company, as long as somebody uses it: it takes 20 MB, and as a rule nobody does.
+fn default_jieba() -> Arc<Jieba> {
+    static IN_USE: Mutex<Weak<Jieba>> = Mutex::new(Weak::new());
+    let mut in_use = IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
+    in_use.upgrade().unwrap_or_else(|| {
+        let jieba = Arc::new(Jieba::new());
+        *in_use = Arc::downgrade(&jieba);
+        jieba
+    })
+}
 
 /// Cuts text into terms; the same instance must cut documents and questions.
 #[derive(Clone)]
@@ -41,6 +50,8 @@ pub(crate) struct Analyzer {
     jieba: Arc<Jieba>,
     /// Words beyond the dictionary's own, sorted.
     words: Vec<String>,
+    /// What it was made for: `words`, and those that the dictionary has anyway, sorted.
+    wanted: Vec<String>,
 }
 
 impl Analyzer {
@@ -53,25 +64,37 @@ impl Analyzer {
     /// An analyzer whose dictionary also knows `words` (product names, keywords of the knowledge); `known` itself where
     /// it is that one, because making a dictionary takes a while.
     pub fn with<'a>(words: impl IntoIterator<Item = &'a str>, known: Option<&Arc<Self>>) -> Arc<Self> {
-        let mut own: Vec<String> = words
+        let mut wanted: Vec<String> = words
             .into_iter()
             .map(fold_text)
             .filter(|word| (2..=8).contains(&word.chars().count()) && word.chars().all(is_han))
             .collect();
-        own.sort();
-        own.dedup();
-        own.retain(|word| !DEFAULT_JIEBA.has_word(word));
-        if let Some(known) = known.filter(|known| known.words == own) {
+        wanted.sort();
+        wanted.dedup();
+        if let Some(known) = known.filter(|known| known.wanted == wanted) {
             return Arc::clone(known);
         }
-        if own.is_empty() {
-            return Arc::new(Self { jieba: DEFAULT_JIEBA.clone(), words: own });
+        let new = |jieba, words| Arc::new(Self { jieba, words, wanted: wanted.clone() });
+        if let Some(known) = known {
+            let is_own = |word: &str| !known.jieba.has_word(word) || known.has_added(word);
+            if wanted.iter().filter(|word| is_own(word)).eq(&known.words) {
+                return new(known.jieba.clone(), known.words.clone());
+            }
         }
-        let mut jieba = (**DEFAULT_JIEBA).clone();
-        for word in &own {
+        let jieba = default_jieba();
+        let words: Vec<String> = wanted.iter().filter(|word| !jieba.has_word(word)).cloned().collect();
+        if words.is_empty() {
+            return new(jieba, words);
+        }
+        let mut jieba = Arc::unwrap_or_clone(jieba);
+        for word in &words {
             jieba.add_word(word, None, None);
         }
-        Arc::new(Self { jieba: Arc::new(jieba), words: own })
+        new(Arc::new(jieba), words)
+    }
+
+    fn has_added(&self, word: &str) -> bool {
+        self.words.binary_search_by(|added| added.as_str().cmp(word)).is_ok()
     }
 
     /// What the dictionary knows beyond its own words, sorted.
@@ -370,6 +393,20 @@ mod tests {
         for word in expected {
             assert!(terms.iter().any(|t| t == word), "{text}: {word} is not among {terms:?}");
         }
+    }
+
+    #[test]
+    fn a_dictionary_is_made_only_for_words_that_it_lacks() {
+        let first = Analyzer::with(["贴标", "鹭岭包装"], None);
+        assert_eq!(first.words(), ["贴标", "鹭岭包装"]);
+        assert!(Arc::ptr_eq(&first, &Analyzer::with(["鹭岭包装", "贴标"], Some(&first))));
+        let with_a_common_word = Analyzer::with(["贴标", "鹭岭包装", "公司"], Some(&first));
+        assert!(Arc::ptr_eq(&with_a_common_word.jieba, &first.jieba));
+        assert_eq!(with_a_common_word.words(), first.words());
+        let with_another = Analyzer::with(["贴标", "鹭岭包装", "快换"], Some(&first));
+        assert!(with_another.words().contains(&"快换".to_owned()));
+        assert_eq!(first.plain_words("鹭岭包装的公司"), ["鹭岭包装", "公司"]);
+        assert_eq!(Analyzer::with(["贴标"], Some(&with_another)).words(), ["贴标"]);
     }
 
     #[test]

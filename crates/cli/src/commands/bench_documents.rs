@@ -6,8 +6,7 @@
 
 mod made;
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -327,24 +326,7 @@ impl Server {
 
     /// Status and body of a reply.
     fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, String), Failure> {
-        let body = body.map(Value::to_string).unwrap_or_default();
-        let exchange = || -> std::io::Result<String> {
-            let mut stream = TcpStream::connect(&self.process.address)?;
-            stream.set_read_timeout(Some(PATIENCE))?;
-            let head = format!(
-                "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-                self.process.address,
-                body.len()
-            );
-            stream.write_all(&[head.as_bytes(), body.as_bytes()].concat())?;
-            let mut reply = String::new();
-            stream.read_to_string(&mut reply)?;
-            Ok(reply)
-        };
-        let reply = exchange().map_err(|error| failed(path, &error.to_string()))?;
-        let (head, body) = reply.split_once("\r\n\r\n").ok_or_else(|| failed(path, "half a reply"))?;
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-        Ok((status.ok_or_else(|| failed(path, "a reply without status"))?, body.to_owned()))
+        self.process.request(method, path, body).map_err(|error| failed(path, &error.to_string()))
     }
 
     fn ask(&self, path: &str, body: &Value) -> Result<Value, Failure> {

@@ -151,10 +151,19 @@ pub fn peak_mb() -> Option<f64> {
     peak_mb_of("self")
 }
 
-/// As [`peak_mb`], of the process of this id, from the kernel's `VmHWM`; `None` also once it has ended.
+/// As [`peak_mb`], of the process of this id; `None` also once it has ended.
 pub fn peak_mb_of(process: &str) -> Option<f64> {
+    memory_mb(process, "VmHWM:")
+}
+
+/// What the process of this id has in memory now, in MiB, from the kernel's `VmRSS`.
+pub fn resident_mb_of(process: &str) -> Option<f64> {
+    memory_mb(process, "VmRSS:")
+}
+
+fn memory_mb(process: &str, name: &str) -> Option<f64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kilobytes: f64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
     Some(kilobytes / 1024.0)
 }

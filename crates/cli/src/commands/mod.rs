@@ -6,6 +6,7 @@ pub mod bench_channels;
 pub mod bench_documents;
 pub mod bench_embed;
 pub mod bench_search;
+pub mod bench_start;
 pub mod bench_vectors;
 pub mod check;
 pub mod customers;
