@@ -1,14 +1,15 @@
 //! An objection answered in the order a conversation takes: what is behind it, what to say, what proves it, what to
 //! ask back, what comes next.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use flightdeck_corpus::{Chunk, Document, Kind};
+use flightdeck_corpus::{Document, Kind};
 use flightdeck_retrieval::{Index, Passage};
 
 use crate::draft::Draft;
 use crate::facts;
-use crate::question::{Language, Understanding};
+use crate::question::{Language, Understanding, Word};
 use crate::units::{Evidence, Form, units, units_with};
 
 /// The steps of an answer, with how playbooks head them and how the answer heads them.
@@ -23,6 +24,12 @@ struct Step {
 const OPENING: usize = 1;
 /// Another document is heard when its score is at least this share of the best.
 const OTHERS_FROM: f32 = 0.5;
+/// What bold type is worth beside words of the question, whose weights are inverse document frequencies.
+const BOLD: f32 = 3.0;
+/// A word of the question counts so much more in a heading.
+const HEADING_WEIGHT: f32 = 2.0;
+/// What it is worth to be where the search has found the passage.
+const FOUND: f32 = 4.0;
 /// A paragraph up to this long is quoted whole.
 const SPOKEN_CHARS: usize = 220;
 
@@ -59,7 +66,8 @@ pub(crate) fn compose(question: &Understanding, passages: &[Passage], index: &In
     let Some(playbook) = playbook else {
         return facts::compose(question, passages, index, draft);
     };
-    let steps = self::sections(playbook, index);
+    let asked = Asked::of(question, index);
+    let steps = self::sections(playbook, &asked, index);
     let mut n_steps = 0;
     for step in &STEPS {
         let mut found: Vec<&(String, Evidence)> = steps
@@ -73,6 +81,9 @@ pub(crate) fn compose(question: &Understanding, passages: &[Passage], index: &In
             continue;
         }
         n_steps += 1;
+        if found.len() > step.units && step.units > 1 {
+            found = asked.best(found, step.units);
+        }
         found.truncate(step.units);
         draft.line().frame(if n_steps == 1 { "**" } else { "\n**" });
         draft.frame(if question.language == Language::Chinese { step.chinese } else { step.english });
@@ -92,7 +103,7 @@ pub(crate) fn compose(question: &Understanding, passages: &[Passage], index: &In
         let zh = question.language == Language::Chinese;
         let (heading, evidence) = if other.document.kind == Kind::Objection {
             let opening = &STEPS[OPENING];
-            let found = self::sections(other, index)
+            let found = self::sections(other, &asked, index)
                 .into_iter()
                 .find(|(heading, _)| opening.headings.iter().any(|word| heading.contains(word)));
             let Some((_, evidence)) = found else { continue };
@@ -130,49 +141,117 @@ fn is_lead_in(evidence: &Evidence) -> bool {
     evidence.unit.words.ends_with(['：', ':'])
 }
 
-/// The playbook's units with the heading each stands under; of a file with several objections only the one found.
-fn sections(playbook: &Passage, index: &Index) -> Vec<(String, Evidence)> {
+/// The words of the question that mean something in this knowledge, with their weight.
+struct Asked<'i> {
+    words: Vec<(String, f32)>,
+    index: &'i Index,
+}
+
+impl<'i> Asked<'i> {
+    fn of(question: &Understanding, index: &'i Index) -> Self {
+        let weighed = |word: &Word| (word.text.clone(), word.rarity);
+        let mut words: Vec<(String, f32)> = question.words.iter().map(weighed).collect();
+        words.sort_by(|a, b| a.0.cmp(&b.0));
+        words.dedup_by(|a, b| a.0 == b.0);
+        Self { words, index }
+    }
+
+    /// How much of the question stands in `text`.
+    fn in_text(&self, text: &str) -> f32 {
+        let has: Vec<String> = self.index.words(text);
+        self.words.iter().filter(|(word, _)| has.contains(word)).map(|(_, weight)| weight).sum()
+    }
+
+    /// The `n` that say most to the question, in their order; what its author has put in bold is worth a word.
+    fn best<'e>(&self, found: Vec<&'e (String, Evidence)>, n: usize) -> Vec<&'e (String, Evidence)> {
+        let mut weighed: Vec<(f32, usize)> = found
+            .iter()
+            .enumerate()
+            .map(|(idx, (_, evidence))| {
+                let quote = &evidence.document.text[evidence.unit.span.clone()];
+                let bold = if quote.contains("**") { BOLD } else { 0.0 };
+                (self.in_text(quote) + bold, idx)
+            })
+            .collect();
+        weighed.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        let mut kept: Vec<usize> = weighed.into_iter().take(n).map(|(_, idx)| idx).collect();
+        kept.sort_unstable();
+        kept.into_iter().map(|idx| found[idx]).collect()
+    }
+}
+
+/// The playbook's units with the heading each stands under; of a file with several objections only the one that is
+/// asked about.
+fn sections(playbook: &Passage, asked: &Asked<'_>, index: &Index) -> Vec<(String, Evidence)> {
     let document: &Arc<Document> = &playbook.document;
-    let chunks: &[Arc<Chunk>] = index.chunks(&document.id);
-    let top = top_heading(playbook, chunks);
+    let headings = headings(&document.text);
+    let objection = objection_at(playbook, &headings, asked);
     let mut sections = Vec::new();
-    for chunk in chunks {
-        if let Some(top) = &top
-            && chunk.location.heading.get(top.0) != Some(&top.1)
-        {
-            continue;
-        }
-        let mut heading = chunk.location.heading.last().cloned().unwrap_or_default().to_lowercase();
+    for chunk in index.chunks(&document.id) {
         for unit in units_with(document, chunk, SPOKEN_CHARS) {
-            if unit.form == Form::Heading {
-                heading = unit.words.to_lowercase();
-            } else {
-                let mut heading = heading.clone();
-                // Short playbooks label their steps in the line itself: `开场：……`.
-                if let Some((label, _)) = unit.words.split_once(['：', ':'])
-                    && label.chars().count() <= 8
-                {
-                    heading = format!("{heading} {}", label.to_lowercase());
-                }
-                let evidence = Evidence { document: document.clone(), chunk: chunk.clone(), unit };
-                sections.push((heading, evidence));
+            if unit.form == Form::Heading || !objection.contains(&unit.span.start) {
+                continue;
             }
+            let nearest = headings.iter().take_while(|heading| heading.start <= unit.span.start).last();
+            let mut heading = nearest.map(|heading| heading.words.to_lowercase()).unwrap_or_default();
+            // Short playbooks label their steps in the line itself: `开场：……`.
+            if let Some((label, _)) = unit.words.split_once(['：', ':'])
+                && label.chars().count() <= 8
+            {
+                heading = format!("{heading} {}", label.to_lowercase());
+            }
+            let evidence = Evidence { document: document.clone(), chunk: chunk.clone(), unit };
+            sections.push((heading, evidence));
         }
     }
     sections
 }
 
-/// The heading that tells the objections of one file apart: the first level on which its chunks differ and under
-/// which there are several steps; `None` where the whole file is one objection.
-fn top_heading(playbook: &Passage, chunks: &[Arc<Chunk>]) -> Option<(usize, String)> {
-    let is_step = |heading: &str| {
-        let heading = heading.to_lowercase();
-        STEPS.iter().any(|step| step.headings.iter().any(|word| heading.contains(word)))
-    };
-    let level = (0..3).find(|&level| {
-        let first = chunks.first().and_then(|c| c.location.heading.get(level));
-        chunks.iter().any(|c| c.location.heading.get(level) != first)
-    })?;
-    let own = playbook.chunk.location.heading.get(level)?;
-    (!is_step(own)).then(|| (level, own.clone()))
+/// A heading of a playbook.
+struct Heading<'d> {
+    start: usize,
+    level: usize,
+    words: &'d str,
+}
+
+impl Heading<'_> {
+    fn is_step(&self) -> bool {
+        let words = self.words.to_lowercase();
+        STEPS.iter().any(|step| step.headings.iter().any(|name| words.contains(name)))
+    }
+}
+
+fn headings(text: &str) -> Vec<Heading<'_>> {
+    let mut start = 0;
+    let mut headings = Vec::new();
+    for line in text.split_inclusive('\n') {
+        let level = line.bytes().take_while(|byte| *byte == b'#').count();
+        if (1..=6).contains(&level) && line[level..].starts_with(' ') {
+            headings.push(Heading { start, level, words: line[level..].trim() });
+        }
+        start += line.len();
+    }
+    headings
+}
+
+/// The stretch of the text that is about one objection: under the heading that says most to the question, of those on
+/// the first level on which there are several that name no step; everything where there are none.
+fn objection_at(playbook: &Passage, headings: &[Heading<'_>], asked: &Asked<'_>) -> Range<usize> {
+    let text = &playbook.document.text;
+    let whole = 0..text.len();
+    let level = (1..=6).find(|level| {
+        let mut of_level = headings.iter().filter(|heading| heading.level == *level);
+        of_level.clone().count() > 1 && of_level.all(|heading| !heading.is_step())
+    });
+    let Some(level) = level else { return whole };
+    let starts: Vec<&Heading<'_>> = headings.iter().filter(|heading| heading.level <= level).collect();
+    let found = &playbook.chunk.span;
+    let objections = starts.iter().enumerate().filter(|(_, heading)| heading.level == level);
+    let weighed = objections.map(|(idx, heading)| {
+        let end = starts.get(idx + 1).map_or(text.len(), |next| next.start);
+        let is_found = heading.start < found.end && found.start < end;
+        let said = HEADING_WEIGHT * asked.in_text(heading.words) + asked.in_text(&text[heading.start..end]);
+        (said + if is_found { FOUND } else { 0.0 }, heading.start..end)
+    });
+    weighed.max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.start.cmp(&a.1.start))).map_or(whole, |(_, span)| span)
 }
