@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Server, own_sample_data, sample_knowledge};
+use crate::support::{Server, folder, own_sample_data, run_on, sample_knowledge, write};
 
 /// Asks as a rep; the first citation must be of `document` and hold `words`.
 #[track_caller]
@@ -224,6 +224,34 @@ fn the_plain_question_is_led_by_its_approved_answer_in_whatever_words() {
         answer.find("整机（全系列") < answer.find("易损件：") && answer.contains("整机（全系列"),
         "{reply}"
     );
+}
+
+#[test]
+fn where_two_sheets_differ_both_are_shown_the_newer_first() {
+    let (knowledge, data) = (folder(), folder());
+    let sheet = |day: &str, speed: u32| {
+        format!(
+            "---\naudience: customer\nproduct: [K7]\nvalid_from: {day}\n---\n# K7 离心泵 {day}\n\n| 参数 | 数值 |\n| --- | --- |\n| \
+             流量 | {speed} m3/h |\n| 扬程 | 32 m |\n"
+        )
+    };
+    write(knowledge.path(), "products/k7-old.md", sheet("2024-03-01", 50));
+    write(knowledge.path(), "products/k7-new.md", sheet("2026-03-01", 65));
+    run_on(knowledge.path(), data.path(), &["index"]).expect_status(0);
+    let ask = |question: &str| {
+        let reply = run_on(knowledge.path(), data.path(), &["ask", question, "--json"]).json();
+        reply["answer"].as_str().expect("an answer").to_owned()
+    };
+    let answer = ask("K7 的流量是多少？");
+    let (lead, rest) = answer.split_once("资料说法不一").expect("both are told");
+    assert!(lead.contains("65 m3/h") && !lead.contains("50 m3/h"), "{answer}");
+    assert!(rest.contains("2024-03-01") && rest.contains("50 m3/h"), "{answer}");
+    assert!(!ask("K7 的扬程是多少？").contains("资料说法不一"));
+    // Which of the two holds is known once one replaces the other.
+    let newer = sheet("2026-03-01", 65).replace("product:", "supersedes: [products/k7-old]\nproduct:");
+    write(knowledge.path(), "products/k7-new.md", newer);
+    run_on(knowledge.path(), data.path(), &["index"]).expect_status(0);
+    assert!(!ask("K7 的流量是多少？").contains("资料说法不一"));
 }
 
 #[test]

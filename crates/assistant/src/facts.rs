@@ -1,11 +1,13 @@
 //! Answers to questions of fact: the units that say it, best first, each cited.
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use flightdeck_corpus::{Audience, Chunk, Document, Kind};
 use flightdeck_retrieval::{Index, Passage, fold_text, is_han};
 
+use crate::contradictions;
 use crate::draft::Draft;
 use crate::question::{self, Language, Understanding, models};
 use crate::support::{is_about, names_model};
@@ -42,6 +44,8 @@ const THE_THING: &[&str] = &["整机", "机子", "machine", "equipment"];
 const CLOSE: f32 = 0.62;
 /// and heard as another document's voice from this share on.
 const HEARD: f32 = 0.5;
+/// What a cosine is worth beside the share of the question that stands in a unit.
+const NEARNESS_WEIGHT: f32 = 1.5;
 /// What the words of title and headings count for against the unit's own.
 const CONTEXT_WEIGHT: f32 = 0.5;
 
@@ -61,6 +65,7 @@ pub(crate) fn compose(question: &Understanding, passages: &[Passage], index: &In
     let candidates = score(question, &read, index);
     let mut chosen = choose(question, &read, candidates);
     lead_with_same_question(question, passages, index, &mut chosen);
+    let differing = newest_first(&mut chosen, passages, index);
     let n_chosen = chosen.len();
     for (i, scored) in chosen.into_iter().enumerate() {
         draft.line();
@@ -82,6 +87,27 @@ pub(crate) fn compose(question: &Understanding, passages: &[Passage], index: &In
         }
         draft.state(&scored.evidence);
     }
+    contradictions::state(&differing, question.language, draft);
+}
+
+/// Where other documents give another figure for what leads the answer, the newest of them all leads, and the others
+/// are given back; what is left of them among the chosen is taken out.
+fn newest_first(chosen: &mut Vec<Scored>, passages: &[Passage], index: &Index) -> Vec<Evidence> {
+    let Some(lead) = chosen.first_mut() else { return Vec::new() };
+    let mut differing = contradictions::of(&lead.evidence, passages, index);
+    if let Some(newest) = differing.first_mut()
+        && newest.document.date() > lead.evidence.document.date()
+    {
+        std::mem::swap(newest, &mut lead.evidence);
+        differing.sort_by_key(|evidence| std::cmp::Reverse(evidence.document.date()));
+    }
+    let is_told = |scored: &Scored| {
+        differing.iter().any(|other| {
+            other.document.id == scored.evidence.document.id && other.unit.span == scored.evidence.unit.span
+        })
+    };
+    chosen.retain(|scored| !is_told(scored));
+    differing
 }
 
 /// An approved answer to the very question stands before all that was put together from elsewhere.
@@ -185,6 +211,7 @@ fn whole_chars(kind: Kind) -> usize {
 
 fn score(question: &Understanding, read: &[Source<'_>], index: &Index) -> Vec<Scored> {
     let mut scored = Vec::new();
+    let near = Nearness::of(question, read, index);
     for (passage_idx, source) in read.iter().enumerate() {
         let document = source.document;
         let context =
@@ -233,7 +260,10 @@ fn score(question: &Understanding, read: &[Source<'_>], index: &Index) -> Vec<Sc
             // The rows of a table stand in the order that its author chose, however long they are.
             let long =
                 if unit.form == Form::Row { 0.0 } else { LENGTH_COST * (length as f32 / 200.0).min(1.0) };
-            let score = meaning / total + figure - stub - long + 0.6 * source.standing;
+            // A table is as near as its nearest part: which of its rows is meant, its words say.
+            let part = if unit.form == Form::Row { &source.chunk.span } else { &unit.span };
+            let nearness = near.of_part(passage_idx, part);
+            let score = meaning / total + figure - stub - long + 0.6 * source.standing + nearness;
             let evidence = Evidence { document: document.clone(), chunk: source.chunk.clone(), unit };
             let asked = question.words.iter().filter(|word| !question.models.contains(&word.text));
             let speaks_to_it = asked
@@ -243,6 +273,38 @@ fn score(question: &Understanding, read: &[Source<'_>], index: &Index) -> Vec<Sc
         }
     }
     scored
+}
+
+/// How near the stretches of what is read are to the question, for what is said in other words.
+struct Nearness {
+    of_passage: Vec<Vec<(Range<usize>, f32)>>,
+    best: f32,
+}
+
+impl Nearness {
+    fn of(question: &Understanding, read: &[Source<'_>], index: &Index) -> Self {
+        // Without a vector no stretch is nearer than another, and the words decide.
+        let vector = index.question_vector(&question.text).unwrap_or_default();
+        let of_source = |source: &Source<'_>| {
+            if vector.is_empty() {
+                Vec::new()
+            } else {
+                index.nearness(&vector, source.document, source.chunk)
+            }
+        };
+        let of_passage: Vec<_> = read.iter().map(of_source).collect();
+        let best = of_passage.iter().flatten().map(|(_, cosine)| *cosine).fold(0.0, f32::max);
+        Self { of_passage, best }
+    }
+
+    /// What a part of a passage stands behind the nearest stretch of all, 0 or less.
+    fn of_part(&self, passage: usize, span: &Range<usize>) -> f32 {
+        let stretches = &self.of_passage[passage];
+        let over =
+            stretches.iter().filter(|(stretch, _)| stretch.start < span.end && span.start < stretch.end);
+        let cosine = over.map(|(_, cosine)| *cosine).max_by(f32::total_cmp);
+        cosine.map_or(0.0, |cosine| NEARNESS_WEIGHT * (cosine - self.best))
+    }
 }
 
 /// Whether the document is about one of the models asked about and no other product.

@@ -9,6 +9,7 @@ mod brief;
 mod cases;
 mod claims;
 mod compare;
+mod contradictions;
 mod courtesy;
 mod dialogue;
 mod draft;

@@ -13,6 +13,7 @@ use crate::corpus::Corpus;
 use crate::document::{Audience, Chunk, Document, Status};
 use crate::lines::LineIndex;
 use crate::problem::Problem;
+use crate::stated_figures::{StatedFigure, fold, stated_figures};
 use crate::structure::{Markup, Shape, sections};
 
 /// What to look for.
@@ -214,114 +215,32 @@ fn pieces_of(document: &Document) -> BTreeSet<u64> {
     hashes.filter(|hash| !is_sampled || hash % 8 == 0).collect()
 }
 
-/// A figure that a table gives for a product.
-struct Figure<'d> {
-    document: &'d Document,
-    offset: usize,
-    shown: String,
-}
-
 fn contradictions(documents: &[&Document], lines: &Lines<'_>, found: &mut Vec<Problem>) {
-    // By product, attribute, and the value's words without its numbers: `bottles/min` is not compared with `pcs/h`.
-    let mut figures: BTreeMap<(String, String, String), Vec<Figure<'_>>> = BTreeMap::new();
+    let mut figures: BTreeMap<_, Vec<(&Document, StatedFigure)>> = BTreeMap::new();
     for document in documents {
-        for (product, attribute, value, offset) in table_figures(document) {
-            let unit: String = fold(&value).chars().filter(|c| !c.is_ascii_digit() && *c != '.').collect();
-            let key = (fold(&product), fold(&attribute), unit);
-            figures.entry(key).or_default().push(Figure { document, offset, shown: value });
+        for figure in stated_figures(document) {
+            figures.entry(figure.what()).or_default().push((document, figure));
         }
     }
-    for ((product, attribute, _), figures) in figures {
-        let first = &figures[0];
-        for other in figures[1..].iter().filter(|other| numbers(&other.shown) != numbers(&first.shown)) {
-            let is_replaced = first.document.supersedes.contains(&other.document.id)
-                || other.document.supersedes.contains(&first.document.id);
-            if other.document.id == first.document.id || is_replaced {
+    for ((_, attribute, _), figures) in figures {
+        let (document, first) = &figures[0];
+        for (elsewhere, other) in figures[1..].iter().filter(|(_, other)| other.contradicts(first)) {
+            let is_replaced =
+                document.supersedes.contains(&elsewhere.id) || elsewhere.supersedes.contains(&document.id);
+            if elsewhere.id == document.id || is_replaced {
                 continue;
             }
-            let (product, attribute) = (product.to_uppercase(), &attribute);
-            let (this, that, elsewhere) = (other.shown.trim(), first.shown.trim(), &first.document.path);
+            let product = other.product.to_uppercase();
+            let (this, that, path) = (other.value.trim(), first.value.trim(), &document.path);
             found.push(Problem::warning(
-                &other.document.path,
-                lines.line(other.document, other.offset),
+                &elsewhere.path,
+                lines.line(elsewhere, other.row.start),
                 "contradiction",
-                format!("{attribute} of {product} is {this} here and {that} in {elsewhere}"),
-                format!("{product} 的“{attribute}”：这里写 {this}，{elsewhere} 写 {that}"),
+                format!("{attribute} of {product} is {this} here and {that} in {path}"),
+                format!("{product} 的“{attribute}”：这里写 {this}，{path} 写 {that}"),
             ));
         }
     }
-}
-
-/// `(product, attribute, value, offset)` of the document's Markdown tables whose first column names attributes.
-fn table_figures(document: &Document) -> Vec<(String, String, String, usize)> {
-    let mut figures = Vec::new();
-    if !document.fields.is_empty() || document.kind == crate::Kind::Competitor {
-        return figures;
-    }
-    let text = &document.text;
-    for section in sections(text, Markup::Markdown) {
-        for block in &section.blocks {
-            let Shape::Table { header } = &block.shape else { continue };
-            let columns = cells(text[header.clone()].lines().next().unwrap_or_default());
-            // A column for each product under its own name, or one for the only product of the document.
-            let products: Vec<Option<String>> = columns
-                .iter()
-                .enumerate()
-                .map(|(idx, column)| {
-                    let named = document.profile.product.iter().find(|product| fold(product) == fold(column));
-                    let is_only = columns.len() == 2 && idx == 1 && document.profile.product.len() == 1;
-                    named.or(document.profile.product.first().filter(|_| is_only)).cloned()
-                })
-                .collect();
-            let mut offset = header.end;
-            for row in text[header.end..block.span.end].split_inclusive('\n') {
-                let values = cells(row);
-                for (value, product) in values.iter().zip(&products).skip(1) {
-                    let Some(product) = product else { continue };
-                    if numbers(value).len() == 1 && !values[0].is_empty() {
-                        figures.push((product.clone(), values[0].clone(), value.clone(), offset));
-                    }
-                }
-                offset += row.len();
-            }
-        }
-    }
-    figures
-}
-
-fn cells(row: &str) -> Vec<String> {
-    let row = row.trim().trim_start_matches('|').trim_end_matches('|');
-    row.split('|').map(|cell| cell.trim().to_owned()).collect()
-}
-
-fn fold(text: &str) -> String {
-    text.nfkc().flat_map(char::to_lowercase).filter(|c| !c.is_whitespace() && *c != '*').collect()
-}
-
-fn numbers(text: &str) -> Vec<String> {
-    let folded = fold(text).replace(',', "");
-    let mut numbers: Vec<String> = Vec::new();
-    let mut before = ' ';
-    let mut is_unit = false;
-    for c in folded.chars() {
-        let (is_part, was_part) = (c.is_ascii_digit() || c == '.', before.is_ascii_digit() || before == '.');
-        if is_part && !was_part {
-            // The digit behind a letter is the unit's: the 3 of `m3/h`.
-            is_unit = before.is_ascii_alphabetic();
-            if !is_unit {
-                numbers.push(String::new());
-            }
-        }
-        if is_part
-            && !is_unit
-            && let Some(number) = numbers.last_mut()
-        {
-            number.push(c);
-        }
-        before = c;
-    }
-    let trimmed = numbers.into_iter().map(|number| number.trim_matches('.').to_owned());
-    trimmed.filter(|number| !number.is_empty()).collect()
 }
 
 fn dead_links(document: &Document, paths: &BTreeSet<&str>, lines: &Lines<'_>, found: &mut Vec<Problem>) {

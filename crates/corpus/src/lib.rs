@@ -32,6 +32,7 @@ mod reader;
 mod readers;
 mod sentence;
 mod shelf;
+mod stated_figures;
 mod statement;
 mod structure;
 mod worker;
@@ -47,6 +48,7 @@ pub use reader::Reader;
 pub use sentence::sentences;
 use serde::{Deserialize, Serialize};
 pub use shelf::{Expected, Shelf, ShelfError, Shelved};
+pub use stated_figures::{StatedFigure, stated_figures};
 pub use statement::{Says, Statement};
 pub use worker::{Limits as ReadLimits, Worker, serve as serve_reading};
 

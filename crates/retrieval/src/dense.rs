@@ -188,6 +188,11 @@ impl Dense {
         self.vectors.windows.best(question, self.vectors.row_of_chunk[chunk as usize] as usize)
     }
 
+    /// Cosine of the question and each of the chunk's windows, in order; none where the chunk has none.
+    pub fn windows(&self, question: &[f32], chunk: u32) -> Vec<f32> {
+        self.vectors.windows.cosines(question, self.vectors.row_of_chunk[chunk as usize] as usize).collect()
+    }
+
     /// Cosine of the question and a chunk as a whole.
     pub fn cosine(&self, question: &[f32], chunk: u32) -> f32 {
         self.vectors.rows.similarity(question, self.vectors.row_of_chunk[chunk as usize])

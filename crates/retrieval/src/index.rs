@@ -22,6 +22,7 @@ use crate::query::{Filters, Mode, Passage, Query, Scores};
 use crate::spelling::Spelling;
 use crate::spread::spread;
 use crate::text::{fold_text, simplified};
+use crate::windows::window_spans;
 use crate::zones::inverse_document_frequency;
 use crate::{RetrievalError, Settings};
 
@@ -348,6 +349,27 @@ impl Index {
     pub fn question_vector(&self, question: &str) -> Result<Vec<f32>, RetrievalError> {
         let corrected = self.corrected(question);
         Ok(self.embedder.embed_query(&simplified(corrected.as_deref().unwrap_or(question)))?)
+    }
+
+    /// How near each stretch of a chunk is to a question's vector: bytes of the document's text, and their cosine; the
+    /// whole chunk where it has no windows.
+    pub fn nearness(&self, question: &[f32], document: &Document, chunk: &Chunk) -> Vec<(Range<usize>, f32)> {
+        let Some(number) = self.document_by_id.get(&document.id) else { return Vec::new() };
+        let chunks = self.chunks_of_document[*number as usize].clone();
+        let Some(number) = chunks.clone().find(|number| self.chunks[*number].id == chunk.id) else {
+            return Vec::new();
+        };
+        let cosines = self.dense.windows(question, number as u32);
+        let spans = if cosines.is_empty() {
+            Vec::new()
+        } else {
+            window_spans(chunk.text(document), &|text| self.embedder.count_tokens(text))
+        };
+        if spans.len() != cosines.len() || spans.is_empty() {
+            return vec![(chunk.span.clone(), self.dense.cosine(question, number as u32))];
+        }
+        let of_text = |span: Range<usize>| chunk.span.start + span.start..chunk.span.start + span.end;
+        spans.into_iter().map(of_text).zip(cosines).collect()
     }
 
     /// The question with words typed by sound put right (`保秀` to `保修`), folded; `None` where nothing was wrong.

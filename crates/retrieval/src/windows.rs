@@ -22,8 +22,8 @@ pub(crate) fn window_texts(
     count_tokens: &dyn Fn(&str) -> usize,
 ) -> Vec<String> {
     let text = chunk.text(document);
-    let windows = cut(text, count_tokens);
-    if windows.len() < 2 {
+    let windows = window_spans(text, count_tokens);
+    if windows.is_empty() {
         return Vec::new();
     }
     let titles = [document.title.as_str()].into_iter().filter(|title| !title.is_empty());
@@ -38,6 +38,12 @@ pub(crate) fn window_texts(
         .collect();
     texts.dedup();
     texts
+}
+
+/// Where the windows of a chunk's text stand in it; none where one window would hold it all.
+pub(crate) fn window_spans(text: &str, count_tokens: &dyn Fn(&str) -> usize) -> Vec<Range<usize>> {
+    let windows = cut(text, count_tokens);
+    if windows.len() < 2 { Vec::new() } else { windows }
 }
 
 /// Neighbouring sentences together up to [`WINDOW_TOKENS`], in order, without overlap.
@@ -107,13 +113,16 @@ impl Windows {
 
     /// The largest cosine of `question`, a unit vector, with a window of `row`; `None` where the row has none.
     pub fn best(&self, question: &[f32], row: usize) -> Option<f32> {
-        let windows = *self.first.get(row)? as usize..*self.first.get(row + 1)? as usize;
-        windows
-            .map(|window| {
-                let bytes = &self.bytes[window * self.dimension..(window + 1) * self.dimension];
-                self.scales[window] * dot(question, bytes)
-            })
-            .max_by(f32::total_cmp)
+        self.cosines(question, row).max_by(f32::total_cmp)
+    }
+
+    /// The cosine of `question`, a unit vector, with each window of `row`, in order.
+    pub fn cosines(&self, question: &[f32], row: usize) -> impl Iterator<Item = f32> {
+        let first = |row: usize| self.first.get(row).map_or(self.scales.len(), |first| *first as usize);
+        (first(row)..first(row + 1)).map(move |window| {
+            let bytes = &self.bytes[window * self.dimension..(window + 1) * self.dimension];
+            self.scales[window] * dot(question, bytes)
+        })
     }
 
     /// As a file: number of rows, `first`, scales, bytes; little-endian.
