@@ -4,6 +4,8 @@
 
 mod connections;
 mod fake;
+mod line;
+mod robot;
 mod sdks;
 mod trials;
 

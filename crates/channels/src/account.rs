@@ -61,6 +61,23 @@ impl Transport {
     }
 }
 
+/// Where an answer is shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Cards {
+    /// In messages, once it is there.
+    #[default]
+    None,
+    /// In a card of the platform's own, which is shown before the answer is there.
+    Own,
+    /// In a card that was designed on the platform's page.
+    Template {
+        /// Its id.
+        id: String,
+        /// The variable that holds the answer.
+        variable: String,
+    },
+}
+
 /// A platform, and which of its ways of talking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are the platforms' own")]
@@ -115,9 +132,15 @@ impl Platform {
         }
     }
 
+    /// Whether this server can call it and keep the line.
+    fn connects(self) -> bool {
+        matches!(self, Self::WecomRobot | Self::Dingtalk | Self::Feishu | Self::Slack)
+    }
+
     /// Where the platform's interface is; empty where the settings must say.
-    fn base_url(self) -> &'static str {
+    fn base_url(self, transport: Transport) -> &'static str {
         match self {
+            Self::WecomRobot if transport == Transport::Connection => "https://openws.work.weixin.qq.com",
             Self::WecomApp | Self::WecomKf | Self::WecomRobot => "https://qyapi.weixin.qq.com",
             Self::Dingtalk => "https://api.dingtalk.com",
             Self::Feishu => "https://open.feishu.cn",
@@ -169,6 +192,10 @@ pub enum Credentials {
         token: String,
         encoding_aes_key: String,
     },
+    WecomRobotLine {
+        bot_id: String,
+        secret: String,
+    },
     Dingtalk {
         app_key: String,
         app_secret: String,
@@ -184,6 +211,7 @@ pub enum Credentials {
     Slack {
         bot_token: String,
         signing_secret: String,
+        app_token: String,
     },
     Webhook {
         secrets: Vec<String>,
@@ -197,6 +225,7 @@ impl fmt::Debug for Credentials {
             Self::WecomApp { .. } => "WecomApp",
             Self::WecomKf { .. } => "WecomKf",
             Self::WecomRobot { .. } => "WecomRobot",
+            Self::WecomRobotLine { .. } => "WecomRobotLine",
             Self::Dingtalk { .. } => "Dingtalk",
             Self::Feishu { .. } => "Feishu",
             Self::Slack { .. } => "Slack",
@@ -222,6 +251,8 @@ pub struct Account {
     pub ai_label: bool,
     /// Words that never go to a customer, beside the built-in ones.
     pub blocked_words: Vec<String>,
+    /// Where its answers are shown.
+    pub cards: Cards,
     /// The platform's interface, without a slash at its end.
     pub base_url: String,
     /// Its secrets.
@@ -248,8 +279,8 @@ impl AccountError {
             "must be 1 to 64 of a-z, 0-9, - and _" => "应为 1 到 64 个小写字母、数字、- 或 _",
             "must be internal or customer" => "应为 internal 或 customer",
             "must be one of auto, suggest, off" => "应为 auto、suggest、off 之一",
-            "must be webhook, or with dingtalk and feishu connection" => {
-                "应为 webhook；dingtalk 与 feishu 也可以是 connection"
+            "must be webhook, or with wecom-robot, dingtalk, feishu and slack connection" => {
+                "应为 webhook；wecom-robot、dingtalk、feishu 与 slack 也可以是 connection"
             }
             "must be true or false" => "应为 true 或 false",
             "must be a whole number" => "应为整数",
@@ -316,11 +347,9 @@ impl Account {
         };
         let transport = match fields.optional("transport").as_deref() {
             None | Some("webhook") => Transport::Webhook,
-            Some("connection") if matches!(platform, Platform::Dingtalk | Platform::Feishu) => {
-                Transport::Connection
-            }
+            Some("connection") if platform.connects() => Transport::Connection,
             Some(_) => {
-                let wanted = "must be webhook, or with dingtalk and feishu connection";
+                let wanted = "must be webhook, or with wecom-robot, dingtalk, feishu and slack connection";
                 return Err(fields.error("transport", wanted));
             }
         };
@@ -335,15 +364,55 @@ impl Account {
             Some(_) => return Err(fields.error("ai_label", "must be true or false")),
         };
         let blocked_words = fields.words("blocked_words");
-        let base_url = fields.optional("base_url").unwrap_or_else(|| platform.base_url().to_owned());
+        let base_url = fields.optional("base_url").unwrap_or_else(|| platform.base_url(transport).to_owned());
         check_address(&fields, "base_url", &base_url, platform == Platform::Webhook)?;
         let credentials = credentials(platform, transport, &mut fields)?;
+        let cards = cards(platform, transport, &mut fields)?;
         if let Some(unknown) = fields.values.keys().next() {
             return Err(fields.error(unknown, "is not a setting of this platform"));
         }
         let base_url = base_url.trim_end_matches('/').to_owned();
-        Ok(Self { id, platform, transport, audience, mode, ai_label, blocked_words, base_url, credentials })
+        Ok(Self {
+            id,
+            platform,
+            transport,
+            audience,
+            mode,
+            ai_label,
+            blocked_words,
+            cards,
+            base_url,
+            credentials,
+        })
     }
+}
+
+/// A robot's line shows its answers in streams and knows nothing else; of the others the settings say it.
+fn cards(platform: Platform, transport: Transport, fields: &mut Fields) -> Result<Cards, AccountError> {
+    if platform == Platform::WecomRobot && transport == Transport::Connection {
+        return Ok(Cards::Own);
+    }
+    if !matches!(platform, Platform::Dingtalk | Platform::Feishu | Platform::Slack) {
+        return Ok(Cards::None);
+    }
+    let is_wanted = match fields.optional("stream").as_deref() {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(_) => return Err(fields.error("stream", "must be true or false")),
+    };
+    if platform != Platform::Dingtalk {
+        return Ok(if is_wanted { Cards::Own } else { Cards::None });
+    }
+    let template = if is_wanted {
+        Some(fields.required("card_template_id")?)
+    } else {
+        fields.optional("card_template_id")
+    };
+    let variable = fields.optional("card_variable").unwrap_or_else(|| "content".to_owned());
+    Ok(match template.filter(|_| is_wanted) {
+        Some(id) => Cards::Template { id, variable },
+        None => Cards::None,
+    })
 }
 
 fn check_address(
@@ -393,6 +462,10 @@ fn credentials(
             token: fields.required("token")?,
             encoding_aes_key: fields.required("encoding_aes_key")?,
         },
+        Platform::WecomRobot if transport == Transport::Connection => Credentials::WecomRobotLine {
+            bot_id: fields.required("bot_id")?,
+            secret: fields.required("secret")?,
+        },
         Platform::WecomRobot => Credentials::WecomRobot {
             token: fields.required("token")?,
             encoding_aes_key: fields.required("encoding_aes_key")?,
@@ -415,7 +488,14 @@ fn credentials(
         },
         Platform::Slack => Credentials::Slack {
             bot_token: fields.required("bot_token")?,
-            signing_secret: fields.required("signing_secret")?,
+            signing_secret: match transport {
+                Transport::Webhook => fields.required("signing_secret")?,
+                Transport::Connection => fields.optional("signing_secret").unwrap_or_default(),
+            },
+            app_token: match transport {
+                Transport::Webhook => fields.optional("app_token").unwrap_or_default(),
+                Transport::Connection => fields.required("app_token")?,
+            },
         },
         Platform::Webhook => {
             let secrets = fields.words("secrets");
@@ -465,6 +545,31 @@ mod tests {
     }
 
     #[test]
+    fn a_line_of_our_own_asks_for_other_secrets_and_a_template_is_asked_for_where_cards_need_one() {
+        let read = |pairs: &[(&str, &str)]| Account::from_fields(fields(pairs));
+        let robot = [("id", "bot"), ("platform", "wecom-robot"), ("transport", "connection")];
+        assert_eq!(read(&robot).unwrap_err().field, "bot_id");
+        let robot = read(&[&robot[..], &[("bot_id", "b"), ("secret", "s")]].concat()).unwrap();
+        assert_eq!((robot.cards, robot.base_url.as_str()), (Cards::Own, "https://openws.work.weixin.qq.com"));
+        let slack = [("id", "s"), ("platform", "slack"), ("transport", "connection"), ("bot_token", "x")];
+        assert_eq!(read(&slack).unwrap_err().field, "app_token");
+        let ding = [
+            ("id", "d"),
+            ("platform", "dingtalk"),
+            ("app_key", "k"),
+            ("app_secret", "s"),
+            ("robot_code", "r"),
+            ("stream", "true"),
+        ];
+        assert_eq!(read(&ding).unwrap_err().field, "card_template_id");
+        let ding = read(&[&ding[..], &[("card_template_id", "t.schema")]].concat()).unwrap();
+        let template = Cards::Template { id: "t.schema".to_owned(), variable: "content".to_owned() };
+        assert_eq!(ding.cards, template);
+        let app = [("id", "w"), ("platform", "wecom-app"), ("transport", "connection")];
+        assert_eq!(read(&app).unwrap_err().field, "transport");
+    }
+
+    #[test]
     fn what_is_wrong_is_named_without_its_value() {
         let base =
             [("id", "s"), ("platform", "slack"), ("bot_token", "xoxb-secret"), ("signing_secret", "x")];
@@ -475,7 +580,7 @@ mod tests {
             ("audience", "all"),
             ("ai_label", "maybe"),
             ("transport", "pigeon"),
-            ("transport", "connection"),
+            ("stream", "maybe"),
             ("base_url", "file:///etc/passwd"),
             ("base_url", "https://user@host"),
             ("bot_token", " "),

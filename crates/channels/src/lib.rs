@@ -22,10 +22,12 @@ pub mod send;
 mod store;
 mod wording;
 
-pub use account::{Account, AccountError, Audience, Credentials, Mode, Platform, Transport};
+pub use account::{Account, AccountError, Audience, Cards, Credentials, Mode, Platform, Transport};
 pub use hook::Hook;
 pub use inbound::{Content, Inbound};
 pub use outward::{Guard, Outward, is_public};
 pub use pipeline::{Engine, EngineError, Finding, Pipeline, Question, Timing};
 pub use send::{Outbound, Payload, SendError};
-pub use store::{Conversation, Delivery, Draft, Ended, Push, Queued, Settlement, Store, StoreError};
+pub use store::{
+    Card, CardState, Conversation, Delivery, Draft, Ended, Push, Queued, Settlement, Store, StoreError,
+};

@@ -86,6 +86,8 @@ pub fn receive(account: &Account, request: Request<'_>) -> Result<Received, Reje
         | Credentials::WecomKf { corp_id, token, encoding_aes_key, .. } => {
             wecom(&Crypt::new(token, encoding_aes_key, corp_id)?, request)
         }
+        // It has a line only, and was turned away above.
+        Credentials::WecomRobotLine { .. } => Err(Rejected::Key("transport is `connection`")),
         Credentials::WecomRobot { token, encoding_aes_key } => {
             wecom_robot(&Crypt::new(token, encoding_aes_key, "")?, request)
         }
@@ -182,32 +184,53 @@ fn wecom_robot(crypt: &Crypt, request: Request<'_>) -> Result<Received, Rejected
         robot::Callback::Message { id, from, chat, text, response_url } => {
             // A repeated delivery opens the same stream.
             let stream = id.clone();
-            let inbound = Inbound {
-                conversation: chat.unwrap_or_else(|| from.clone()),
-                message_id: id,
-                sender: from,
-                sent_ms: 0,
-                as_customer: false,
-                content: Content::Text(text),
-                reply: json!({"response_url": response_url}),
-            };
-            Received::Stream(inbound, Stream { id: stream, nonce })
+            let reply = json!({"response_url": response_url});
+            Received::Stream(robot_inbound(id, from, chat, text, reply), Stream { id: stream, nonce })
         }
         robot::Callback::Refresh { stream_id } => Received::Refresh(Stream { id: stream_id, nonce }),
         robot::Callback::Feedback { id, feedback_id, is_good, text } => {
-            let inbound = Inbound {
-                conversation: feedback_id,
-                message_id: id,
-                sender: String::new(),
-                sent_ms: 0,
-                as_customer: false,
-                content: Content::Feedback { is_good, text },
-                reply: serde_json::Value::Null,
-            };
-            Received::Messages(vec![inbound], Reply::Empty)
+            let feedback = robot_feedback(id, feedback_id, is_good, text);
+            Received::Messages(vec![feedback], Reply::Empty)
         }
         robot::Callback::Other { .. } => Received::Messages(Vec::new(), Reply::Empty),
     })
+}
+
+/// A message to a smart robot of WeCom, however it came.
+pub(crate) fn robot_inbound(
+    id: String,
+    from: String,
+    chat: Option<String>,
+    text: String,
+    reply: serde_json::Value,
+) -> Inbound {
+    Inbound {
+        conversation: chat.unwrap_or_else(|| from.clone()),
+        message_id: id,
+        sender: from,
+        sent_ms: 0,
+        as_customer: false,
+        content: Content::Text(text),
+        reply,
+    }
+}
+
+/// What a reader thinks of a smart robot's answer, however it came.
+pub(crate) fn robot_feedback(
+    id: String,
+    feedback_id: String,
+    is_good: Option<bool>,
+    text: String,
+) -> Inbound {
+    Inbound {
+        conversation: feedback_id,
+        message_id: id,
+        sender: String::new(),
+        sent_ms: 0,
+        as_customer: false,
+        content: Content::Feedback { is_good, text },
+        reply: serde_json::Value::Null,
+    }
 }
 
 /// The encrypted answer to a smart robot's callback: the whole text so far, and whether it is all.
@@ -325,21 +348,28 @@ fn slack_event(signing_secret: &str, request: Request<'_>) -> Result<Received, R
         slack::Event::Ignored(_) => return Ok(Received::Messages(Vec::new(), Reply::Empty)),
         slack::Event::Message(message) => message,
     };
+    Ok(Received::Messages(vec![slack_inbound(message)], Reply::Empty))
+}
+
+/// A message to a bot of Slack, however it came.
+pub(crate) fn slack_inbound(message: slack::Message) -> Inbound {
     let conversation = if message.is_direct {
         message.channel.clone()
     } else {
         format!("{}:{}", message.channel, message.thread_ts)
     };
-    let inbound = Inbound {
+    Inbound {
         conversation,
         message_id: message.event_id,
-        sender: message.user,
         sent_ms: 0,
         as_customer: false,
         content: Content::Text(message.text),
-        reply: json!({"channel": message.channel, "thread_ts": message.thread_ts}),
-    };
-    Ok(Received::Messages(vec![inbound], Reply::Empty))
+        reply: json!({
+            "channel": message.channel, "thread_ts": message.thread_ts, "team": message.team,
+            "user": message.user,
+        }),
+        sender: message.user,
+    }
 }
 
 fn generic(secrets: &webhook::Secrets, request: Request<'_>) -> Result<Received, Rejected> {

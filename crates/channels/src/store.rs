@@ -2,6 +2,7 @@
 //!
 //! All calls block for as long as a disk takes; the pipeline puts them on threads that may wait.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{Account, Inbound, Mode, Outbound};
@@ -58,6 +59,37 @@ pub struct Delivery {
     pub is_lost: bool,
     /// Not before, in ms since 1970.
     pub due_ms: i64,
+}
+
+/// How far the card of an answer is: the place that is shown before the answer is there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Card {
+    /// The platform's name for it; empty where it has none yet.
+    pub handle: String,
+    /// How often it was tried to show it.
+    pub tries: u32,
+    /// Where it stands.
+    pub state: CardState,
+    /// When it was begun, in ms since 1970.
+    pub begun_ms: i64,
+}
+
+/// Where a card stands. Each state is stored before the request that goes beyond it, so that after a crash it is
+/// known what may have been done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CardState {
+    /// Nobody sees it yet, or it is not known whether somebody does.
+    #[default]
+    Begun,
+    /// It is shown, with a placeholder.
+    Shown,
+    /// It is being filled, with what this key names.
+    Filling(String),
+    /// It holds what this key names, and is closed.
+    Filled(String),
+    /// It cannot be used: answers go out as messages.
+    GivenUp,
 }
 
 /// What a person is asked to do.
@@ -168,6 +200,10 @@ pub trait Store: Send + Sync + 'static {
     fn is_waiting(&self, account: &str, message_id: &str) -> Result<bool, StoreError>;
     /// The deliveries that answer a message, in their order, whatever their state.
     fn answers(&self, account: &str, message_id: &str) -> Result<Vec<Delivery>, StoreError>;
+    /// The card of a message's answer; `None` where none was begun.
+    fn card(&self, account: &str, message_id: &str) -> Result<Option<Card>, StoreError>;
+    /// Notes how far the card of a message's answer is.
+    fn set_card(&self, account: &str, message_id: &str, card: &Card) -> Result<(), StoreError>;
     /// Where a conversation stands.
     fn conversation(&self, account: &str, conversation: &str) -> Result<Conversation, StoreError>;
     /// Notes that a person has a conversation, or has left it.

@@ -7,6 +7,9 @@ pub(crate) const LOOKING: &str = "正在查资料……";
 /// What a stream ends with where the bot says nothing: it is off, only drafts, or a person has the conversation.
 pub(crate) const TAKEN: &str = "已收到，由同事回复。";
 
+/// What a card ends with where the answer did not go into it.
+pub(crate) const BELOW: &str = "回答见下一条消息。";
+
 /// To a colleague whose question could not be worked on.
 pub(crate) const CANNOT_ANSWER: &str = "系统暂时无法回答，请稍后再问一次。";
 

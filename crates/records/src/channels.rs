@@ -667,6 +667,7 @@ impl Records {
                 "DELETE FROM channel_deliveries WHERE created_at < ?1 AND state IN ('sent', 'dropped', 'failed')",
                 "DELETE FROM channel_drafts WHERE created_at < ?1",
                 "DELETE FROM channel_events WHERE at < ?1",
+                "DELETE FROM channel_cards WHERE updated_at < ?1",
             ] {
                 transaction.execute(sql, [before_ms])?;
             }

@@ -10,6 +10,7 @@
 
 mod audit;
 mod backup;
+mod channel_cards;
 mod channels;
 mod conversations;
 mod curated;

@@ -117,6 +117,13 @@ fn forget_channels(transaction: &Transaction<'_>, customer_id: &str) -> Result<u
     )?;
     let theirs =
         format!("SELECT account, conversation FROM channel_conversations WHERE session_id IN ({sessions})");
+    transaction.execute(
+        &format!(
+            "DELETE FROM channel_cards WHERE (account, message_id) IN (SELECT account, message_id
+               FROM channel_messages WHERE (account, conversation) IN ({theirs}))"
+        ),
+        [customer_id],
+    )?;
     let mut n_messages = 0;
     for table in ["messages", "deliveries", "drafts", "events"] {
         let sql = format!("DELETE FROM channel_{table} WHERE (account, conversation) IN ({theirs})");

@@ -6,7 +6,7 @@ use reqwest::{Method, Url};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
-use super::{Frame, Protocol};
+use super::{Ends, Frame, Protocol};
 use crate::protocol::{dingtalk, text_at};
 use crate::receive::dingtalk_inbound;
 use crate::{Account, Credentials, Outward, SendError};
@@ -59,7 +59,7 @@ impl Protocol for Stream {
         PING_EVERY
     }
 
-    fn ping(&self) -> Message {
+    fn ping(&mut self) -> Message {
         Message::Ping(Vec::new().into())
     }
 
@@ -78,7 +78,7 @@ impl Protocol for Stream {
         };
         match (text_at(&frame, "/type"), topic) {
             ("SYSTEM", "disconnect") => {
-                Frame { acknowledgement: answer(data), is_last: true, ..Frame::default() }
+                Frame { acknowledgement: answer(data), ends: Some(Ends::Asked), ..Frame::default() }
             }
             // A ping must be answered with what it holds.
             ("SYSTEM", _) => Frame { acknowledgement: answer(data), ..Frame::default() },
@@ -124,12 +124,12 @@ mod tests {
         let headers = json!({"topic": "ping", "messageId": "sys1"});
         let ping = json!({"type": "SYSTEM", "headers": headers, "data": "{\"opaque\": \"x\"}"});
         let (frame, answer) = read(&ping);
-        assert!(!frame.is_last && frame.messages.is_empty());
+        assert!(frame.ends.is_none() && frame.messages.is_empty());
         assert_eq!(answer["data"], "{\"opaque\": \"x\"}");
         assert_eq!((&answer["code"], &answer["headers"]["messageId"]), (&json!(200), &json!("sys1")));
         let headers = json!({"topic": "disconnect", "messageId": "sys2"});
         let (frame, answer) = read(&json!({"type": "SYSTEM", "headers": headers, "data": "{}"}));
-        assert!(frame.is_last && answer["headers"]["messageId"] == "sys2");
+        assert!(matches!(frame.ends, Some(Ends::Asked)) && answer["headers"]["messageId"] == "sys2");
     }
 
     #[test]

@@ -115,7 +115,7 @@ impl Protocol for LongConnection {
         self.ping_every
     }
 
-    fn ping(&self) -> Message {
+    fn ping(&mut self) -> Message {
         Message::binary(WireFrame::ping(self.service).encode())
     }
 

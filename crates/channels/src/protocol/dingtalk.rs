@@ -120,6 +120,34 @@ pub fn text_body(text: &str) -> Value {
     json!({"msgtype": "text", "text": {"content": text}, "at": {"isAtAll": false}})
 }
 
+/// Longest text of a card that streams, in bytes of UTF-8.
+pub const MAX_CARD_BYTES: usize = 3000;
+
+/// The body that delivers a card of a template to where `reply` (of [`crate::Inbound`]) leads; `variable` holds the text.
+pub fn card_body(
+    template: &str,
+    variable: &str,
+    track: &str,
+    robot_code: &str,
+    reply: &Value,
+    text: &str,
+) -> Value {
+    let mut body = json!({
+        "cardTemplateId": template, "outTrackId": track, "callbackType": "STREAM",
+        "cardData": {"cardParamMap": {variable: text}},
+    });
+    if reply["group"] == true {
+        body["openSpaceId"] = json!(format!("dtv1.card//IM_GROUP.{}", text_at(reply, "/conversation")));
+        body["imGroupOpenSpaceModel"] = json!({"supportForward": true});
+        body["imGroupOpenDeliverModel"] = json!({"robotCode": robot_code});
+    } else {
+        body["openSpaceId"] = json!(format!("dtv1.card//IM_ROBOT.{}", text_at(reply, "/user")));
+        body["imRobotOpenSpaceModel"] = json!({"supportForward": true});
+        body["imRobotOpenDeliverModel"] = json!({"spaceType": "IM_ROBOT", "robotCode": robot_code});
+    }
+    body
+}
+
 /// The answer to an event subscription's callback: `success`, encrypted.
 ///
 /// # Errors
@@ -157,6 +185,17 @@ mod tests {
         assert!(!message.is_employee && !message.is_group);
         assert_eq!((message.from.as_str(), message.text.as_str()), ("$:x", "交期"));
         assert!(parse(b"{}").is_err());
+    }
+
+    #[test]
+    fn a_card_goes_to_the_group_or_to_the_one_who_asked() {
+        let card = |reply: &Value| card_body("t.schema", "content", "track", "r", reply, "…");
+        let group = card(&json!({"group": true, "conversation": "cid=", "user": "u"}));
+        assert_eq!(group["openSpaceId"], "dtv1.card//IM_GROUP.cid=");
+        assert_eq!(group["imGroupOpenDeliverModel"]["robotCode"], "r");
+        let single = card(&json!({"group": false, "conversation": "cid=", "user": "u"}));
+        assert_eq!(single["openSpaceId"], "dtv1.card//IM_ROBOT.u");
+        assert_eq!(single["cardData"]["cardParamMap"], json!({"content": "…"}));
     }
 
     #[test]

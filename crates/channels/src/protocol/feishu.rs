@@ -432,10 +432,21 @@ pub fn card_body(markdown: &str, uuid: &str) -> Value {
     json!({"msg_type": "interactive", "content": card(markdown, false).to_string(), "uuid": uuid})
 }
 
+/// The body of a reply with a card that was made before.
+pub fn card_entity_body(card_id: &str, uuid: &str) -> Value {
+    let content = json!({"type": "card", "data": {"card_id": card_id}});
+    json!({"msg_type": "interactive", "content": content.to_string(), "uuid": uuid})
+}
+
+/// Markdown without what would call people.
+pub fn calling_nobody(markdown: &str) -> String {
+    markdown.replace("<at", "＜at")
+}
+
 /// A card (JSON 2.0) with one Markdown element; `is_streaming` while its text still grows.
 pub fn card(markdown: &str, is_streaming: bool) -> Value {
     let summary = if is_streaming { "[生成中]" } else { "" };
-    let markdown = markdown.replace("<at", "＜at");
+    let markdown = calling_nobody(markdown);
     json!({"schema": "2.0",
            "config": {"streaming_mode": is_streaming, "update_multi": true, "summary": {"content": summary}},
            "body": {"elements": [{"tag": "markdown", "content": markdown, "element_id": ANSWER_ELEMENT}]}})

@@ -123,6 +123,23 @@ pub fn post_body(channel: &str, thread_ts: &str, text: &str) -> Value {
            "unfurl_media": false})
 }
 
+/// The body of `chat.startStream` where `reply` (of [`crate::Inbound`]) leads.
+pub fn start_body(reply: &Value) -> Value {
+    let mut body = json!({"channel": text_at(reply, "/channel"), "thread_ts": text_at(reply, "/thread_ts")});
+    for (field, pointer) in [("recipient_team_id", "/team"), ("recipient_user_id", "/user")] {
+        let value = text_at(reply, pointer);
+        if !value.is_empty() {
+            body[field] = json!(value);
+        }
+    }
+    body
+}
+
+/// The body of `chat.stopStream` with the text that the message ends with, escaped as in [`post_body`].
+pub fn stop_body(channel: &str, ts: &str, text: &str) -> Value {
+    json!({"channel": channel, "ts": ts, "chunks": [{"type": "markdown_text", "text": escape(text)}]})
+}
+
 /// As Slack wants the three letters that are its own.
 pub fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
@@ -161,5 +178,6 @@ mod tests {
     #[test]
     fn an_answer_calls_nobody() {
         assert_eq!(post_body("C", "1", "<!channel> & co")["text"], "&lt;!channel&gt; &amp; co");
+        assert_eq!(stop_body("C", "1", "<!channel>")["chunks"][0]["text"], "&lt;!channel&gt;");
     }
 }

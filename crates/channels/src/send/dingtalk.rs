@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::{SendError, Sender, as_text, number_at};
 use crate::outward::Answered;
 use crate::protocol::{dingtalk, text_at};
-use crate::{Account, Delivery};
+use crate::receive::digest;
+use crate::{Account, Card, Delivery, wording};
 
 /// How long before its end the address of a message is not used any more, in ms.
 const EARLY_MS: i64 = 60_000;
@@ -41,8 +42,7 @@ impl Sender {
     ) -> Result<(), SendError> {
         let Some(text) = as_text(&delivery.outbound.payload) else { return Ok(()) };
         let reply = &delivery.outbound.reply;
-        // Two spaces before a break are DingTalk's line break.
-        let text = text.replace('\n', "  \n");
+        let text = broken(&text);
         let title = "回复";
         let session = text_at(reply, "/session_webhook");
         let until_ms = number_at(reply, "/expires_ms").unwrap_or(0);
@@ -59,14 +59,75 @@ impl Sender {
             body["userIds"] = json!([reply["user"]]);
             "oToMessages/batchSend"
         };
-        let address = |_: &str| format!("{}/v1.0/robot/{path}", account.base_url);
+        judge(&self.dingtalk_call(account, Method::POST, &format!("robot/{path}"), &body).await?)
+    }
+
+    /// Delivers a card of this template, and variable, that waits for its text.
+    pub(super) async fn dingtalk_show(
+        &self,
+        account: &Account,
+        robot_code: &str,
+        (template, variable): (&str, &str),
+        delivery: &Delivery,
+        card: &Card,
+    ) -> Result<(), SendError> {
+        let body = dingtalk::card_body(
+            template,
+            variable,
+            &card.handle,
+            robot_code,
+            &delivery.outbound.reply,
+            wording::LOOKING,
+        );
+        let answered =
+            self.dingtalk_call(account, Method::POST, "card/instances/createAndDeliver", &body).await?;
+        match judge(&answered) {
+            // It may be there since the first time; filling it shows whether it is.
+            Err(SendError::Refused(_)) if card.tries > 1 => Ok(()),
+            judged => judged,
+        }
+    }
+
+    /// Writes the text into the card's variable and ends its streaming.
+    pub(super) async fn dingtalk_fill(
+        &self,
+        account: &Account,
+        variable: &str,
+        card: &Card,
+        text: &str,
+        key: &str,
+    ) -> Result<(), SendError> {
+        let text = broken(text);
+        if text.len() > dingtalk::MAX_CARD_BYTES {
+            return Err(SendError::Refused("the text is too long for a card of DingTalk".to_owned()));
+        }
+        let body = json!({
+            "outTrackId": card.handle, "guid": digest(&[&card.handle, key]), "key": variable, "content": text,
+            "isFull": true, "isFinalize": true, "isError": false,
+        });
+        judge(&self.dingtalk_call(account, Method::PUT, "card/streaming", &body).await?)
+    }
+
+    async fn dingtalk_call(
+        &self,
+        account: &Account,
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> Result<Answered, SendError> {
+        let address = |_: &str| format!("{}/v1.0/{path}", account.base_url);
         let header = Some(("x-acs-dingtalk-access-token", ""));
         let is_expired = |answered: &Answered| {
             let code = text_at(&answered.body, "/code");
             answered.status == 401 || code == "InvalidAuthentication" || code == "invalidAccessToken"
         };
-        judge(&self.call_with_token(account, Method::POST, address, header, &body, is_expired).await?)
+        self.call_with_token(account, method, address, header, body, is_expired).await
     }
+}
+
+/// Two spaces before a break are DingTalk's line break.
+fn broken(text: &str) -> String {
+    text.replace('\n', "  \n")
 }
 
 /// Whether the address is one of DingTalk's own, or of the base address that the settings name.

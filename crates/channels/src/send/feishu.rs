@@ -1,12 +1,14 @@
 //! Sending to Feishu: a reply to the message, or a message to the chat.
 
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::cards::card_key;
 use super::{By, SendError, Sender, as_text, number_at};
 use crate::outward::Answered;
 use crate::protocol::{feishu, text_at};
-use crate::{Account, Delivery};
+use crate::receive::digest;
+use crate::{Account, Card, Delivery, wording};
 
 impl Sender {
     pub(super) async fn feishu_token(
@@ -33,20 +35,115 @@ impl Sender {
             By::Person => feishu::text_body(&text, &delivery.idempotency),
             By::Bot | By::Notice => feishu::card_body(&text, &delivery.idempotency),
         };
-        let message = text_at(reply, "/message");
-        let path = if message.is_empty() {
-            body["receive_id"] = reply["chat"].clone();
-            "open-apis/im/v1/messages?receive_id_type=chat_id".to_owned()
-        } else {
-            format!("open-apis/im/v1/messages/{message}/reply")
+        let path = addressed(reply, &mut body);
+        judge(&self.feishu_call(account, Method::POST, &path, &body).await?)
+    }
+
+    /// Makes a card that nobody sees yet; its id.
+    pub(super) async fn feishu_card(&self, account: &Account) -> Result<String, SendError> {
+        let card = feishu::card(wording::LOOKING, true).to_string();
+        let body = json!({"type": "card_json", "data": card});
+        let answered = self.feishu_call(account, Method::POST, "open-apis/cardkit/v1/cards", &body).await?;
+        judge(&answered)?;
+        match text_at(&answered.body, "/data/card_id") {
+            "" => Err(SendError::later("Feishu gave no card")),
+            id => Ok(id.to_owned()),
+        }
+    }
+
+    /// Replies with the card.
+    pub(super) async fn feishu_show(
+        &self,
+        account: &Account,
+        delivery: &Delivery,
+        card: &Card,
+    ) -> Result<(), SendError> {
+        let mut body = feishu::card_entity_body(&card.handle, &card_key(delivery));
+        let path = addressed(&delivery.outbound.reply, &mut body);
+        judge(&self.feishu_call(account, Method::POST, &path, &body).await?)
+    }
+
+    /// Writes the text into the card and ends its streaming.
+    pub(super) async fn feishu_fill(
+        &self,
+        account: &Account,
+        card: &Card,
+        text: &str,
+        key: &str,
+    ) -> Result<(), SendError> {
+        // Numbers must rise; the time since the card was made does, over a restart too.
+        let since_ms = (crate::pipeline::now_ms() - card.begun_ms).clamp(1, i64::from(i32::MAX) - MAX_STEPS);
+        let mut steps = since_ms..;
+        let id = &card.handle;
+        let mut step = async |method: Method, path: String, what: &str, mut body: Value| {
+            body["uuid"] = json!(digest(&[id, key, what]));
+            body["sequence"] = json!(steps.next());
+            judge_card(&self.feishu_call(account, method, &path, &body).await?)
         };
+        let content = format!("open-apis/cardkit/v1/cards/{id}/elements/{}/content", feishu::ANSWER_ELEMENT);
+        let settings = format!("open-apis/cardkit/v1/cards/{id}/settings");
+        let text = json!({"content": feishu::calling_nobody(text)});
+        let streaming = |is_streaming: bool| {
+            let settings = json!({"config": {"streaming_mode": is_streaming}}).to_string();
+            json!({"settings": settings})
+        };
+        if step(Method::PUT, content.clone(), "content", text.clone()).await? == Filled::Closed {
+            // Feishu ends the streaming of a card that nothing was written into for long.
+            step(Method::PATCH, settings.clone(), "reopen", streaming(true)).await?;
+            if step(Method::PUT, content, "content again", text).await? == Filled::Closed {
+                return Err(SendError::Refused("Feishu does not open the card again".to_owned()));
+            }
+        }
+        match step(Method::PATCH, settings, "settings", streaming(false)).await {
+            // The text is there; what Feishu does not let end, it ends by itself.
+            Ok(_) | Err(SendError::Refused(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn feishu_call(
+        &self,
+        account: &Account,
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> Result<Answered, SendError> {
         let address = |_: &str| format!("{}/{path}", account.base_url);
         let is_expired = |answered: &Answered| {
             matches!(number_at(&answered.body, "/code"), Some(99_991_661 | 99_991_663 | 99_991_668))
         };
         let header = Some(("authorization", "Bearer "));
-        judge(&self.call_with_token(account, Method::POST, address, header, &body, is_expired).await?)
+        self.call_with_token(account, method, address, header, body, is_expired).await
     }
+}
+
+/// Requests that filling a card may take.
+const MAX_STEPS: i64 = 8;
+
+/// What became of a step of filling a card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Filled {
+    /// It was done.
+    Done,
+    /// The card does not stream any more.
+    Closed,
+}
+
+fn judge_card(answered: &Answered) -> Result<Filled, SendError> {
+    match number_at(&answered.body, "/code") {
+        Some(200_850 | 300_309) => Ok(Filled::Closed),
+        _ => judge(answered).map(|()| Filled::Done),
+    }
+}
+
+/// Where a message goes: a reply, or a message to the chat, which the body then names.
+fn addressed(reply: &Value, body: &mut Value) -> String {
+    let message = text_at(reply, "/message");
+    if message.is_empty() {
+        body["receive_id"] = reply["chat"].clone();
+        return "open-apis/im/v1/messages?receive_id_type=chat_id".to_owned();
+    }
+    format!("open-apis/im/v1/messages/{message}/reply")
 }
 
 fn judge(answered: &Answered) -> Result<(), SendError> {

@@ -3,8 +3,10 @@
 //! A platform that says its token has expired gets a new one and the request again, once. What may succeed later is
 //! [`SendError::Later`]; the queue keeps it. Tokens live in memory only and are never logged.
 
+mod cards;
 mod dingtalk;
 mod feishu;
+mod robot;
 mod slack;
 mod webhook;
 mod wecom;
@@ -19,6 +21,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use crate::connection::Lines;
 use crate::outward::Answered;
 use crate::{Account, Credentials, Delivery, Hook, Outward};
 
@@ -62,6 +65,10 @@ pub enum Payload {
         /// What could be answered; empty where nothing could.
         suggestion: String,
     },
+    /// The place of an answer that is being looked for, where the channel has cards.
+    Opening,
+    /// The end of that place where no answer comes.
+    Closing,
     /// An event for a webhook of the settings.
     Event {
         /// `gap.created`, `handover.requested`, …
@@ -107,6 +114,8 @@ struct Token {
 /// Sends to all platforms.
 pub struct Sender {
     outward: Outward,
+    /// The connections that answers go out over.
+    lines: Lines,
     /// By account; an account's own lock is held while its token is fetched, so that it is fetched once.
     tokens: Mutex<HashMap<String, Arc<Mutex<Option<Token>>>>>,
 }
@@ -114,7 +123,11 @@ pub struct Sender {
 impl Sender {
     /// A sender that asks through this client.
     pub fn new(outward: Outward) -> Self {
-        Self { outward, tokens: Mutex::new(HashMap::new()) }
+        Self { outward, lines: Lines::default(), tokens: Mutex::new(HashMap::new()) }
+    }
+
+    pub(crate) fn lines(&self) -> &Lines {
+        &self.lines
     }
 
     pub(crate) fn outward(&self) -> &Outward {
@@ -130,6 +143,7 @@ impl Sender {
             Credentials::WecomApp { agent_id, .. } => self.wecom_app(account, *agent_id, delivery).await,
             Credentials::WecomKf { .. } => self.wecom_kf(account, delivery).await,
             Credentials::WecomRobot { .. } => self.wecom_robot(account, delivery).await,
+            Credentials::WecomRobotLine { .. } => self.robot_line(account, delivery).await,
             Credentials::Dingtalk { robot_code, .. } => self.dingtalk(account, robot_code, delivery).await,
             Credentials::Feishu { .. } => self.feishu(account, delivery).await,
             Credentials::Slack { bot_token, .. } => self.slack(account, bot_token, delivery).await,
@@ -167,6 +181,10 @@ impl Sender {
                 Ok("密钥格式正确；智能机器人没有可主动调用的接口，请在平台页面保存回调地址来验证 (the key has the right \
                     form; save the address on WeCom's page to check it)"
                     .to_owned())
+            }
+            Credentials::WecomRobotLine { .. } => {
+                self.lines.call(&account.id).await?;
+                Ok("平台已确认凭据有效，长连接已建立 (the connection is up)".to_owned())
             }
             Credentials::Slack { bot_token, .. } => self.slack_test(account, bot_token).await,
             Credentials::Webhook { secrets, callback_url } => self.webhook_test(secrets, callback_url).await,
@@ -244,6 +262,6 @@ fn as_text(payload: &Payload) -> Option<String> {
             Some(questions.iter().map(|question| format!("· {question}\n")).collect())
         }
         // The notice before it is all that these platforms can do.
-        Payload::HandOver { .. } | Payload::Event { .. } => None,
+        Payload::HandOver { .. } | Payload::Opening | Payload::Closing | Payload::Event { .. } => None,
     }
 }

@@ -14,7 +14,7 @@ impl Sender {
         address: &str,
         delivery: &Delivery,
     ) -> Result<(), SendError> {
-        let (kind, data) = event(delivery);
+        let Some((kind, data)) = event(delivery) else { return Ok(()) };
         self.post_event(secrets, address, &delivery.idempotency, &kind, &data).await
     }
 
@@ -50,12 +50,13 @@ impl Sender {
     }
 }
 
-fn event(delivery: &Delivery) -> (String, Value) {
+/// Kind and data of the event that tells it; `None` where there is nothing to tell.
+fn event(delivery: &Delivery) -> Option<(String, Value)> {
     let conversation = &delivery.conversation;
     // The id as its sender knows it.
     let answers =
         delivery.message_id.strip_prefix(&format!("{conversation}/")).unwrap_or(&delivery.message_id);
-    match &delivery.outbound.payload {
+    Some(match &delivery.outbound.payload {
         Payload::Text(text) => {
             let by = match delivery.outbound.by {
                 By::Bot => "bot",
@@ -79,5 +80,6 @@ fn event(delivery: &Delivery) -> (String, Value) {
             ("handover.requested".to_owned(), data)
         }
         Payload::Event { kind, data } => (kind.clone(), data.clone()),
-    }
+        Payload::Opening | Payload::Closing => return None,
+    })
 }

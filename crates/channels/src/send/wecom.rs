@@ -86,7 +86,7 @@ impl Sender {
             }
             Payload::Text(text) => kf::text_body(customer, open_kfid, id, text),
             Payload::Menu(questions) => kf::menu_body(customer, open_kfid, id, "您还可以问：", questions),
-            Payload::Event { .. } => return Ok(()),
+            Payload::Opening | Payload::Closing | Payload::Event { .. } => return Ok(()),
         };
         if !state.is_none_or(kf::ServiceState::takes_bot) {
             return Err(SendError::Person("a person has this conversation, or it has ended".to_owned()));
@@ -166,7 +166,7 @@ impl Sender {
 }
 
 /// WeCom says what went wrong in `errcode`, whatever the status.
-fn judge(answered: &Answered) -> Result<(), SendError> {
+pub(super) fn judge(answered: &Answered) -> Result<(), SendError> {
     let Some(code) = number_at(&answered.body, "/errcode") else {
         return match answered.status {
             200..300 => Ok(()),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use flightdeck_channels::send::Outbound;
 use flightdeck_channels::{
-    Conversation, Delivery, Ended, Inbound, Mode, Push, Queued, Settlement, Store, StoreError,
+    Card, Conversation, Delivery, Ended, Inbound, Mode, Push, Queued, Settlement, Store, StoreError,
 };
 use flightdeck_records::{
     ChannelDelivery, ChannelPush, ChannelSettlement, NewChannelMessage, NewDelivery, NewDraft, Records,
@@ -157,6 +157,14 @@ impl Store for Queue {
     fn answers(&self, account: &str, message_id: &str) -> Result<Vec<Delivery>, StoreError> {
         let rows = self.0.channel_answers(account, message_id).map_err(failed)?;
         rows.into_iter().map(delivery).collect()
+    }
+
+    fn card(&self, account: &str, message_id: &str) -> Result<Option<Card>, StoreError> {
+        self.0.channel_card(account, message_id).map_err(failed)?.map(from_json).transpose()
+    }
+
+    fn set_card(&self, account: &str, message_id: &str, card: &Card) -> Result<(), StoreError> {
+        self.0.set_channel_card(account, message_id, &to_json(card)?).map_err(failed)
     }
 
     fn conversation(&self, account: &str, conversation: &str) -> Result<Conversation, StoreError> {

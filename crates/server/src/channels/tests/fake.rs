@@ -38,6 +38,10 @@ struct Inner {
     /// What `kf/send_msg` answers instead of 0.
     send_code: i64,
     on_duty: Option<&'static str>,
+    /// What addresses that end so answer, whatever is asked.
+    refusals: Vec<(&'static str, Value)>,
+    /// Addresses that end so do what they are asked once more, and say that they have failed.
+    unsaid: Vec<&'static str>,
 }
 
 #[derive(Clone)]
@@ -93,6 +97,16 @@ impl Fake {
         self.with(|inner| inner.on_duty = Some(person));
     }
 
+    /// From now on addresses that end so answer this.
+    pub fn refuse(&self, path_end: &'static str, reply: Value) {
+        self.with(|inner| inner.refusals.push((path_end, reply)));
+    }
+
+    /// Once, an address that ends so does what it is asked and says that it has failed.
+    pub fn leave_unsaid(&self, path_end: &'static str) {
+        self.with(|inner| inner.unsaid.push(path_end));
+    }
+
     /// What was taken at addresses that end so, in order.
     pub fn taken(&self, path_end: &str) -> Vec<Taken> {
         self.with(|inner| {
@@ -146,7 +160,11 @@ async fn answer(State(fake): State<Fake>, request: Request) -> Response {
         let is_expired = inner.expired.contains(&token);
         let reply = inner.reply(&path, &body, is_expired);
         if !is_expired {
-            inner.taken.push(Taken { path, headers: parts.headers, body, bytes });
+            inner.taken.push(Taken { path: path.clone(), headers: parts.headers, body, bytes });
+        }
+        if let Some(idx) = inner.unsaid.iter().position(|end| path.ends_with(end)) {
+            inner.unsaid.remove(idx);
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         }
         axum::Json(reply).into_response()
     });
@@ -161,6 +179,9 @@ impl Inner {
     }
 
     fn reply(&mut self, path: &str, body: &Value, is_expired: bool) -> Value {
+        if let Some((_, refusal)) = self.refusals.iter().find(|(end, _)| path.ends_with(end)) {
+            return refusal.clone();
+        }
         match path {
             "/cgi-bin/gettoken" => json!({"errcode": 0, "access_token": self.token(), "expires_in": 7200}),
             "/v1.0/oauth2/accessToken" => json!({"accessToken": self.token(), "expireIn": 7200}),
@@ -188,6 +209,8 @@ impl Inner {
                 json!({"errcode": 0, "servicer_list": list})
             }
             "/cgi-bin/kf/send_msg" => json!({"errcode": self.send_code}),
+            "/open-apis/cardkit/v1/cards" => json!({"code": 0, "data": {"card_id": "card-1"}}),
+            "/chat.startStream" => json!({"ok": true, "channel": "C1", "ts": "9.9"}),
             _ if path.starts_with("/chat.") || path.starts_with("/auth.") => json!({"ok": true, "team": "T"}),
             _ if path.starts_with("/open-apis") => json!({"code": 0}),
             _ if path.starts_with("/v1.0") => json!({"processQueryKey": "k"}),

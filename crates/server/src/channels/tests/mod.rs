@@ -1,6 +1,7 @@
 //! Every channel from a platform's request to the reply that arrives: the router, the pipeline and the database are
 //! the real ones, the platform is a fake on this machine, the engine a double.
 
+mod cards;
 mod fake;
 mod platforms;
 mod troubles;
@@ -57,6 +58,11 @@ impl Engine for Double {
                 text if text.contains("编造") => ("只要 12.5 万元[1]", "标价 26.8 万元"),
                 _ => ("整机保修 18 个月[1]", "整机保修 18 个月"),
             };
+            let text = if question.text.contains("详细") {
+                format!("{text}\n").repeat(200)
+            } else {
+                text.to_owned()
+            };
             let source = Source {
                 title: "服务条款".to_owned(),
                 quote: quote.to_owned(),
@@ -64,7 +70,7 @@ impl Engine for Double {
                 link: None,
             };
             Ok(Finding {
-                text: text.to_owned(),
+                text,
                 sources: vec![source],
                 is_sure,
                 is_small_talk: question.text == "你好",
