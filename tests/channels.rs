@@ -4,6 +4,7 @@
 
 mod connections;
 mod fake;
+mod fake_cards;
 mod line;
 mod robot;
 mod sdks;
@@ -178,6 +179,29 @@ fn settings(base: impl Fn(&str) -> String) -> String {
         account("slack", "slack", "bot_token = \"xoxb\"\nsigning_secret = \"s\""),
     ]
     .concat()
+}
+
+/// As [`settings`], with the channels that show answers in cards and the robot's line besides.
+fn settings_with_cards(base: impl Fn(&str) -> String) -> String {
+    let account = |id: &str, platform: &str, rest: &str| {
+        format!(
+            "[[channels]]\nid = \"{id}\"\nplatform = \"{platform}\"\naudience = \"customer\"\n{rest}\n\
+             base_url = \"{}\"\n",
+            base(id)
+        )
+    };
+    let line = "transport = \"connection\"\nbot_id = \"B\"\nsecret = \"s\"";
+    let ding = "stream = true\ncard_template_id = \"t.schema\"\napp_key = \"k\"\napp_secret = \"s\"\n\
+                robot_code = \"r\"";
+    let lark = "stream = true\napp_id = \"a\"\napp_secret = \"s\"\nverification_token = \"v\"";
+    let slack = "stream = true\nbot_token = \"xoxb\"\nsigning_secret = \"s\"";
+    let cards = [
+        account("line", "wecom-robot", line),
+        account("ding-card", "dingtalk", ding),
+        account("lark-card", "feishu", lark),
+        account("slack-card", "slack", slack),
+    ];
+    settings(&base) + &cards.concat()
 }
 
 #[test]

@@ -263,6 +263,66 @@ fn feishus_long_connection_is_heard_in_parts_acknowledged_answered_once_and_conn
     setting.expect_one_each("lark", 10);
 }
 
+fn slack_envelope(n: usize) -> Value {
+    let event = json!({"type": "message", "channel_type": "im", "user": "U", "channel": format!("c{n}"), "ts": "1.2",
+        "text": QUESTION});
+    let payload =
+        json!({"type": "event_callback", "event_id": format!("Ev{n}"), "team_id": "T", "event": event});
+    json!({"type": "events_api", "envelope_id": format!("env{n}"), "accepts_response_payload": false,
+        "retry_attempt": 0, "payload": payload})
+}
+
+/// Sends an event in an envelope; gives how it was acknowledged.
+pub fn slack_say(socket: &mut WebSocket<TcpStream>, n: usize) -> Value {
+    socket.send(Message::text(slack_envelope(n).to_string())).expect("the client listens");
+    text(next(socket))
+}
+
+#[test]
+fn slacks_socket_is_heard_acknowledged_answered_once_and_connected_anew() {
+    let setting = Setting::of("slack", "platform = \"slack\"\nbot_token = \"xoxb\"\napp_token = \"xapp\"\n");
+    let server = setting.server();
+    let mut socket = setting.gateway.next();
+    let hello = json!({"type": "hello", "num_connections": 1, "connection_info": {"app_id": "A"}});
+    socket.send(Message::text(hello.to_string())).expect("the server listens");
+    for n in 0..5 {
+        assert_eq!(slack_say(&mut socket, n), json!({"envelope_id": format!("env{n}")}));
+    }
+    // Again, as where the acknowledgement was not seen.
+    slack_say(&mut socket, 3);
+    setting.expect_one_each("slack", 5);
+    // What is none of ours is acknowledged too, and what is no JSON ends nothing.
+    let other = json!({"type": "slash_commands", "envelope_id": "other", "payload": {"command": "/x"}});
+    socket.send(Message::text(other.to_string())).expect("the server listens");
+    assert_eq!(text(next(&mut socket)), json!({"envelope_id": "other"}));
+    socket.send(Message::text("{")).expect("the server listens");
+    slack_say(&mut socket, 5);
+
+    let refresh = json!({"type": "disconnect", "reason": "refresh_requested", "debug_info": {}});
+    socket.send(Message::text(refresh.to_string())).expect("the server listens");
+    let mut socket = setting.gateway.next();
+    slack_say(&mut socket, 6);
+    // It breaks off without a word.
+    drop(socket);
+    let mut socket = setting.gateway.next();
+    slack_say(&mut socket, 7);
+    setting.expect_one_each("slack", 8);
+    let response = server.post("/webhooks/slack/slack", &json!({}));
+    assert_eq!(response.status(), 401, "nothing comes by HTTP");
+
+    // The server is killed with messages taken and not answered.
+    setting.fake.hold_after(setting.fake.n_delivered());
+    for n in 8..13 {
+        slack_say(&mut socket, n);
+    }
+    drop(server);
+    setting.fake.go_on();
+    let _server = setting.server();
+    let mut socket = setting.gateway.next();
+    slack_say(&mut socket, 12);
+    setting.expect_one_each("slack", 13);
+}
+
 #[test]
 fn a_gateway_that_gives_no_connection_is_asked_again_and_told_of() {
     let setting = Setting::of(

@@ -10,6 +10,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
+use super::fake_cards::Card;
+
 /// What reached a reader.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivered {
@@ -33,7 +35,9 @@ pub struct Platform {
     pub service_states: HashMap<String, i64>,
     /// The generic webhook's last reply as it came, headers and bytes.
     last: Option<Value>,
-    known: HashSet<String>,
+    /// By the platform's name for each.
+    pub(super) cards: HashMap<String, Card>,
+    pub(super) known: HashSet<String>,
     is_expired: bool,
     busy: usize,
     fails_every: usize,
@@ -61,13 +65,13 @@ pub struct Fake {
     inner: Arc<(Mutex<Inner>, Condvar)>,
 }
 
-struct Request {
+pub(super) struct Request {
     platform: String,
     /// Without the platform's part.
-    path: String,
+    pub(super) path: String,
     query: String,
     headers: HashMap<String, String>,
-    body: Value,
+    pub(super) body: Value,
     /// The body as it came.
     text: String,
 }
@@ -84,14 +88,25 @@ impl Request {
 
     /// Whether it asks to deliver something to a reader.
     fn delivers(&self) -> bool {
-        ["/message/send", "/kf/send_msg", "/batchSend", "/sendBySession", "/reply", "/chat.postMessage"]
-            .iter()
-            .any(|end| self.path.ends_with(end))
-            || self.path == "/callback"
+        const ENDS: [&str; 12] = [
+            "/message/send",
+            "/kf/send_msg",
+            "/batchSend",
+            "/sendBySession",
+            "/reply",
+            "/chat.postMessage",
+            "/createAndDeliver",
+            "/card/streaming",
+            "/content",
+            "/settings",
+            "/chat.startStream",
+            "/chat.stopStream",
+        ];
+        ENDS.iter().any(|end| self.path.ends_with(end)) || self.path == "/callback"
     }
 }
 
-enum Answer {
+pub(super) enum Answer {
     Json(u16, Value),
     Limited,
     /// It may have been done; the connection ends without a word.
@@ -124,7 +139,13 @@ impl Fake {
     }
 
     pub fn delivered(&self, platform: &str) -> Vec<Delivered> {
-        self.with(platform, |platform| platform.delivered.clone())
+        self.with(platform, |platform| {
+            let cards = platform
+                .cards
+                .values()
+                .filter_map(|card| Some(Delivered { to: card.to.clone()?, text: card.content.clone()? }));
+            platform.delivered.iter().cloned().chain(cards).collect()
+        })
     }
 
     /// The tokens that were given so far are not good any more.
@@ -213,9 +234,9 @@ impl Fake {
             return answer;
         }
         let platform = inner.platforms.entry(request.platform.clone()).or_default();
-        let n_before = platform.delivered.len();
+        let n_before = platform.n_delivered();
         let answer = platform.answer(request);
-        let n_new = platform.delivered.len() - n_before;
+        let n_new = platform.n_delivered() - n_before;
         inner.n_delivered += n_new;
         answer
     }
@@ -239,6 +260,11 @@ fn connection(request: &Request, gateway: &str) -> Option<Answer> {
             Answer::Json(200, json!({"code": 0, "msg": "ok", "data": {"URL": url, "ClientConfig": settings}}))
         } else {
             Answer::Json(200, json!({"code": 514, "msg": "said by the fake"}))
+        }),
+        "/apps.connections.open" => Some(if request.header("authorization") == "Bearer xapp" {
+            Answer::Json(200, json!({"ok": true, "url": format!("ws://{gateway}/link?ticket=T&app_id=A")}))
+        } else {
+            Answer::Json(200, json!({"ok": false, "error": "not_allowed_token_type"}))
         }),
         _ => None,
     }
@@ -283,7 +309,13 @@ fn read(reader: &mut BufReader<&TcpStream>) -> std::io::Result<Option<Request>> 
 impl Platform {
     /// Whether the platform knows a message that comes again by a key of ours.
     pub fn knows_repetitions(name: &str) -> bool {
-        matches!(name, "app" | "kf" | "lark" | "site")
+        matches!(name, "app" | "kf" | "lark" | "lark-card" | "ding-card" | "site")
+    }
+
+    /// Messages, and cards that hold something and are closed.
+    fn n_delivered(&self) -> usize {
+        let is_done = |card: &&Card| card.content.is_some() && !card.is_open;
+        self.delivered.len() + self.cards.values().filter(is_done).count()
     }
 
     fn answer(&mut self, request: &Request) -> Answer {
@@ -291,7 +323,8 @@ impl Platform {
         if self.fails_every > 0 && self.n_requests.is_multiple_of(self.fails_every) {
             self.n_failed += 1;
             // Half of them fail after the work was done, where the platform can tell what comes again.
-            if self.n_failed.is_multiple_of(2) && Self::knows_repetitions(&request.platform) {
+            let is_known = Self::knows_repetitions(&request.platform) || request.path == "/chat.stopStream";
+            if self.n_failed.is_multiple_of(2) && is_known {
                 self.reply(request);
                 return Answer::Nothing;
             }
@@ -311,7 +344,7 @@ impl Platform {
     }
 
     /// Takes a place of the rate limit, where there is one to take.
-    fn is_busy(&mut self) -> bool {
+    pub(super) fn is_busy(&mut self) -> bool {
         let is_busy = self.busy > 0;
         self.busy = self.busy.saturating_sub(1);
         self.n_limited += usize::from(is_busy);
@@ -332,9 +365,9 @@ impl Platform {
     fn reply(&mut self, request: &Request) -> Answer {
         match request.platform.as_str() {
             "app" | "kf" | "bot" => self.wecom(request),
-            "ding" => self.dingtalk(request),
-            "lark" => self.feishu(request),
-            "slack" => self.slack(request),
+            "ding" | "ding-card" => self.dingtalk(request),
+            "lark" | "lark-card" => self.feishu(request),
+            "slack" | "slack-card" => self.slack(request),
             "site" if request.path == "/callback" => {
                 if self.is_busy() {
                     return Answer::Limited;
@@ -476,6 +509,12 @@ impl Platform {
                 let reply = json!({"processQueryKey": "k", "invalidStaffIdList": [], "flowControlledStaffIdList": []});
                 Answer::Json(200, reply)
             }
+            "/v1.0/card/instances/createAndDeliver" | "/v1.0/card/streaming" => {
+                if !self.is_good(request.header("x-acs-dingtalk-access-token")) {
+                    return Answer::Json(400, json!({"code": "InvalidAuthentication", "message": "no"}));
+                }
+                self.dingtalk_card(request)
+            }
             _ => Answer::Json(404, json!({"code": "InvalidAction.NotFound"})),
         }
     }
@@ -496,6 +535,9 @@ impl Platform {
         if !self.is_good(request.header("authorization").trim_start_matches("Bearer ")) {
             return refuse(99_991_663);
         }
+        if let Some(rest) = request.path.strip_prefix("/open-apis/cardkit/v1/cards") {
+            return self.feishu_card(rest, body);
+        }
         let message = request.path.strip_prefix("/open-apis/im/v1/messages/");
         let Some(message) = message.and_then(|rest| rest.strip_suffix("/reply")) else { return refuse(404) };
         if self.is_busy() {
@@ -503,18 +545,23 @@ impl Platform {
         }
         let content: Value =
             serde_json::from_str(body["content"].as_str().unwrap_or_default()).unwrap_or(Value::Null);
+        let key = body["uuid"].as_str().filter(|key| !key.is_empty() && key.len() <= 50);
+        let data = json!({"message_id": "om_reply", "chat_id": "oc", "msg_type": body["msg_type"]});
+        let done = Answer::Json(200, json!({"code": 0, "msg": "success", "data": data}));
         let said = match body["msg_type"].as_str() {
             Some("text") => content["text"].as_str(),
+            Some("interactive") if content["type"] == "card" => {
+                let id = content["data"]["card_id"].as_str().unwrap_or_default();
+                return if self.feishu_card_is_sent(id, message, key) { done } else { refuse(230_099) };
+            }
             Some("interactive") if content["schema"] == "2.0" => {
                 content["body"]["elements"][0]["content"].as_str()
             }
             _ => None,
         };
         let Some(said) = said else { return refuse(230_001) };
-        let key = body["uuid"].as_str().filter(|key| !key.is_empty() && key.len() <= 50);
         self.deliver(key, message, said);
-        let data = json!({"message_id": "om_reply", "chat_id": "oc", "msg_type": body["msg_type"]});
-        Answer::Json(200, json!({"code": 0, "msg": "success", "data": data}))
+        done
     }
 
     fn slack(&mut self, request: &Request) -> Answer {
@@ -541,6 +588,9 @@ impl Platform {
                     json!({"ok": true, "channel": to, "ts": "1790000000.000100", "message": message}),
                 )
             }
+            "/chat.startStream" => self.slack_stream("start", &request.body),
+            "/chat.appendStream" => self.slack_stream("append", &request.body),
+            "/chat.stopStream" => self.slack_stream("stop", &request.body),
             _ => refuse("unknown_method"),
         }
     }

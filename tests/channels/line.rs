@@ -48,6 +48,9 @@ struct Inner {
     fails_every: usize,
     n_answers: usize,
     n_failed: usize,
+    /// So many answers are refused for their rate.
+    busy: usize,
+    n_limited: usize,
     n_repeated: usize,
     n_pings: usize,
     ends: Option<End>,
@@ -149,6 +152,20 @@ impl Line {
     pub fn counts(&self) -> (usize, usize) {
         let inner = self.lock();
         (inner.n_failed, inner.n_repeated)
+    }
+
+    /// The next `n` answers are answered with the rate limit.
+    pub fn limit(&self, n: usize) {
+        self.lock().busy = n;
+    }
+
+    pub fn n_limited(&self) -> usize {
+        self.lock().n_limited
+    }
+
+    /// Waits until nobody has the line.
+    pub fn wait_until_down(&self) {
+        wait_for("the line's end", || self.lock().current.is_none().then_some(()));
     }
 
     pub fn fail_every(&self, n: usize) {
@@ -286,6 +303,11 @@ impl Inner {
         if self.is_silent {
             self.held.insert(id.to_owned());
             return None;
+        }
+        if self.busy > 0 {
+            self.busy -= 1;
+            self.n_limited += 1;
+            return code(45_009);
         }
         self.n_answers += 1;
         let fails = self.fails_every > 0 && self.n_answers.is_multiple_of(self.fails_every);

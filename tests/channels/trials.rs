@@ -10,12 +10,19 @@ use flightdeck_channels::protocol::wecom::Signed;
 use serde_json::{Value, json};
 
 use super::fake::{Fake, Platform};
-use super::{AES_KEY, Crypt, SECRET, dingtalk, now_s, push, push_wecom, settings, slack, start, webhook};
+use super::line::Line;
+use super::{
+    AES_KEY, Crypt, SECRET, dingtalk, now_s, push, push_wecom, settings_with_cards, slack, start, webhook,
+};
 use crate::support::{Server, folder, run_on, small_knowledge, wait_for, write};
 
-pub const PLATFORMS: [&str; 7] = ["app", "kf", "bot", "ding", "lark", "slack", "site"];
+/// `line` is the smart robot over a line of the server's own; `-card` names the channels that show answers in cards.
+pub const PLATFORMS: [&str; 11] =
+    ["app", "kf", "bot", "line", "ding", "ding-card", "lark", "lark-card", "slack", "slack-card", "site"];
+/// Those where an answer's place is shown before it is there.
+const WITH_CARDS: [&str; 4] = ["line", "ding-card", "lark-card", "slack-card"];
 /// Those that give tokens which end.
-const WITH_TOKENS: [&str; 4] = ["app", "kf", "ding", "lark"];
+const WITH_TOKENS: [&str; 6] = ["app", "kf", "ding", "ding-card", "lark", "lark-card"];
 const QUESTION: &str = "K7 整机保修多久？";
 /// Stands in the answer and in nothing else that is sent.
 const FIGURE: &str = "24";
@@ -23,6 +30,7 @@ const FIGURE: &str = "24";
 /// The server with all platforms connected, its folders, and the fake.
 pub struct Trial {
     pub fake: Fake,
+    pub line: Line,
     server: Option<Server>,
     knowledge: tempfile::TempDir,
     data: tempfile::TempDir,
@@ -36,11 +44,15 @@ impl Trial {
     pub fn start() -> Self {
         let (knowledge, data) = (small_knowledge(), folder());
         run_on(knowledge.path(), data.path(), &["index"]).expect_status(0);
-        let fake = Fake::start();
-        write(data.path(), "flightdeck.toml", settings(|id| format!("{}/{id}", fake.address)));
+        let (fake, line) = (Fake::start(), Line::start());
+        let base = |id: &str| match id {
+            "line" => line.address.clone(),
+            id => format!("{}/{id}", fake.address),
+        };
+        write(data.path(), "flightdeck.toml", settings_with_cards(base));
         let settings = data.path().join("flightdeck.toml");
         let server = Some(start(knowledge.path(), data.path(), &settings));
-        Self { fake, server, knowledge, data, settings, streams: HashMap::new(), n_pushed: 0 }
+        Self { fake, line, server, knowledge, data, settings, streams: HashMap::new(), n_pushed: 0 }
     }
 
     pub fn server(&self) -> &Server {
@@ -50,6 +62,8 @@ impl Trial {
     /// Kills the server as a loss of power would, and starts it again.
     fn kill_and_start(&mut self) {
         drop(self.server.take());
+        self.line.wait_until_down();
+        self.line.go_on();
         self.fake.go_on();
         self.server = Some(start(self.knowledge.path(), self.data.path(), &self.settings));
     }
@@ -82,36 +96,37 @@ impl Trial {
                 assert_eq!(first["stream"]["id"], id, "a repetition opens the same stream");
                 assert_ne!(first["stream"]["content"], "", "an empty text clears the bubble");
             }
-            "ding" => {
+            "line" => self.line.say(to, id, text),
+            "ding" | "ding-card" => {
                 let mut body = json!({"conversationId": to, "conversationType": "1", "msgId": id,
                     "senderStaffId": to, "senderId": "x", "msgtype": "text", "text": {"content": text}});
                 // Half of them are answered through the robot's own interface, as after the address has ended.
                 if !id.ends_with(['1', '3', '5', '7', '9']) {
                     body["sessionWebhook"] =
-                        json!(format!("{}/ding/robot/sendBySession?session={to}", self.fake.address));
+                        json!(format!("{}/{platform}/robot/sendBySession?session={to}", self.fake.address));
                     body["sessionWebhookExpiredTime"] = json!((now_s() + 3600) * 1000);
                 }
                 let timestamp = (now_s() * 1000).to_string();
                 let headers = [("sign", dingtalk::sign(&timestamp, "s")), ("timestamp", timestamp)];
-                push(self.server(), "/webhooks/dingtalk/ding", &headers, body.to_string());
+                push(self.server(), &format!("/webhooks/dingtalk/{platform}"), &headers, body.to_string());
             }
-            "lark" => {
+            "lark" | "lark-card" => {
                 let content = json!({"text": text}).to_string();
                 let body = json!({"schema": "2.0",
                     "header": {"event_id": format!("e{id}"), "event_type": "im.message.receive_v1", "token": "v"},
                     "event": {"sender": {"sender_id": {"open_id": to}, "sender_type": "user"},
                         "message": {"message_id": id, "chat_id": to, "chat_type": "p2p", "message_type": "text",
                             "create_time": (now_s() * 1000).to_string(), "content": content}}});
-                push(self.server(), "/webhooks/feishu/lark", &[], body.to_string());
+                push(self.server(), &format!("/webhooks/feishu/{platform}"), &[], body.to_string());
             }
-            "slack" => {
-                let body = json!({"type": "event_callback", "event_id": id, "event": {"type": "message",
+            "slack" | "slack-card" => {
+                let body = json!({"type": "event_callback", "event_id": id, "team_id": "T", "event": {"type": "message",
                     "channel_type": "im", "user": "U", "channel": to, "ts": "1.2", "text": text}})
                 .to_string();
                 let timestamp = now_s().to_string();
                 let signature = slack::signature("s", &timestamp, body.as_bytes());
                 let headers = [("x-slack-request-timestamp", timestamp), ("x-slack-signature", signature)];
-                push(self.server(), "/webhooks/slack/slack", &headers, body);
+                push(self.server(), &format!("/webhooks/slack/{platform}"), &headers, body);
             }
             _ => {
                 let secrets = webhook::Secrets::new(&[SECRET.to_owned()]).expect("the secret is right");
@@ -162,6 +177,12 @@ impl Trial {
                 *answers.entry(id.replace('m', "c")).or_default() += usize::from(content.contains(FIGURE));
             }
         }
+        if platform == "line" {
+            for (to, text) in self.line.delivered() {
+                *answers.entry(to).or_default() += usize::from(text.contains(FIGURE));
+            }
+            answers.retain(|_, times| *times > 0);
+        }
         for delivered in self.fake.delivered(platform) {
             if delivered.text.contains(FIGURE) {
                 // Feishu's replies name the message; here both have one number.
@@ -180,6 +201,11 @@ impl Trial {
         assert!(answers.values().all(|times| *times == 1), "{platform}: {answers:?}");
     }
 
+    /// What had reached the readers of a platform so far.
+    fn n_before(&self, platform: &str) -> usize {
+        if platform == "line" { self.line.delivered().len() } else { self.fake.delivered(platform).len() }
+    }
+
     /// As [`Trial::expect_one_each`], of several platforms, and still when nothing is under way any more.
     #[track_caller]
     fn expect_one_each_in_the_end(&self, platforms: &[&str], n: usize) {
@@ -191,14 +217,37 @@ impl Trial {
         }
     }
 
-    /// What waits or is on its way, over all platforms.
+    /// Deliveries in this state, over all platforms; of those with cards only the words.
     fn n_deliveries(&self, state: &str) -> usize {
         let count = |platform: &&str| {
             let path = format!("/api/v1/channels/{platform}/deliveries?state={state}");
             let reply: Value = self.server().get(&path).json().expect("it is JSON");
-            reply["deliveries"].as_array().expect("it is a list").len()
+            let deliveries = reply["deliveries"].as_array().expect("it is a list").clone();
+            let has_cards = WITH_CARDS.contains(platform);
+            deliveries.iter().filter(|delivery| !has_cards || delivery["text"].is_string()).count()
         };
         PLATFORMS.iter().map(count).sum()
+    }
+
+    /// Sees that no card of these platforms looks as if more came.
+    #[track_caller]
+    fn expect_none_open(&self, platforms: &[&str]) {
+        for platform in platforms {
+            let n_open = match *platform {
+                "line" => self.line.streams().values().filter(|shown| !shown.is_finished).count(),
+                platform => self.fake.with(platform, |platform| platform.n_open()),
+            };
+            assert_eq!(n_open, 0, "{platform}");
+        }
+    }
+
+    /// Waits until the server has stored so many messages that came over the robot's line, which nobody acknowledges.
+    fn wait_for_line(&self, n: usize) {
+        wait_for("messages over the line", || {
+            let reply: Value = self.server().get("/api/v1/channels/line/events").json().expect("it is JSON");
+            let events = reply["events"].as_array().expect("it is a list").clone();
+            (events.iter().filter(|event| event["kind"] == "received").count() >= n).then_some(())
+        });
     }
 
     /// Waits until nothing is on its way any more, so that what was doubled would be there.
@@ -244,6 +293,8 @@ fn every_platform_is_heard_and_answered_and_told_again_answers_once() {
         assert!(trial.fake.delivered(platform).iter().all(|d| !d.text.contains(FIGURE) || labelled(&d.text)));
     }
     assert!(trial.streams.values().all(|content| content.contains("AI")));
+    trial.settle();
+    trial.expect_none_open(&WITH_CARDS);
     row("receive and answer", &each(|_| format!("{N} of {N}")));
 
     // The platform has not seen that we took it, and sends again; also to a server that has started anew.
@@ -256,6 +307,7 @@ fn every_platform_is_heard_and_answered_and_told_again_answers_once() {
     trial.ask_all(&PLATFORMS, [N]);
     trial.follow_streams(0..=N);
     trial.expect_one_each_in_the_end(&PLATFORMS, N + 1);
+    trial.expect_none_open(&WITH_CARDS);
     row("each sent four times, the last after a restart", &each(|_| format!("{N} of {N}, once")));
 }
 
@@ -265,18 +317,22 @@ fn what_was_on_its_way_when_the_server_was_killed_arrives_once_on_every_platform
     const BEFORE: usize = 30;
     let mut trial = Trial::start();
     trial.fake.hold_after(BEFORE);
+    trial.line.be_silent();
     trial.ask_all(&PLATFORMS, 0..N);
+    trial.wait_for_line(N);
     // The platforms have taken some, and hold the next ones; the server knows which were taken.
-    wait_for("deliveries under way", || (trial.fake.n_held() > 0).then_some(()));
+    wait_for("deliveries under way", || (trial.fake.n_held() > 0 && trial.line.n_held() > 0).then_some(()));
     wait_for("the notes of what was taken", || {
         (trial.n_deliveries("sent") + trial.n_deliveries("dropped") >= trial.fake.n_delivered()).then_some(())
     });
     let before: HashMap<&str, usize> =
-        PLATFORMS.iter().map(|platform| (*platform, trial.fake.delivered(platform).len())).collect();
+        PLATFORMS.iter().map(|platform| (*platform, trial.n_before(platform))).collect();
     let n_held = trial.fake.n_held();
     trial.kill_and_start();
     trial.follow_streams(0..N);
     trial.expect_one_each_in_the_end(&PLATFORMS, N);
+    // Whether Slack had started a stream whose name did not arrive, nobody can know.
+    trial.expect_none_open(&["ding-card", "lark-card"]);
     println!("{n_held} deliveries were under way when the server was killed");
     row(
         "killed in the middle, started again",
@@ -336,7 +392,7 @@ fn every_platform_is_handed_over_and_the_bot_is_silent_until_it_has_the_conversa
     trial.follow_streams([4]);
     for platform in PLATFORMS {
         // The reader is named by the conversation, by Feishu's message, or by the robot's stream.
-        let to = if matches!(platform, "lark" | "bot") { "c4" } else { "c0" };
+        let to = if matches!(platform, "lark" | "lark-card" | "bot") { "c4" } else { "c0" };
         wait_for(&format!("the answer of {platform}"), || {
             trial.answers(platform).contains_key(to).then_some(())
         });
@@ -347,7 +403,7 @@ fn every_platform_is_handed_over_and_the_bot_is_silent_until_it_has_the_conversa
 #[test]
 fn a_token_that_ends_is_fetched_anew_and_one_that_is_revoked_is_told_of() {
     let mut trial = Trial::start();
-    let asked = ["app", "kf", "ding", "lark", "slack"];
+    let asked = ["app", "kf", "ding", "ding-card", "lark", "lark-card", "slack"];
     trial.ask_all(&asked, [1]);
     for platform in asked {
         trial.expect_one_each(platform, 1);
@@ -402,11 +458,17 @@ fn a_platform_that_is_busy_is_asked_again_later() {
     for platform in &limited {
         trial.fake.limit(platform, 3);
     }
+    trial.line.limit(3);
     trial.ask_all(&limited, 0..N);
     trial.expect_one_each_in_the_end(&limited, N);
     for platform in &limited {
-        assert_eq!(trial.fake.with(platform, |platform| platform.n_limited), 3, "{platform}");
+        let n_limited = match *platform {
+            "line" => trial.line.n_limited(),
+            platform => trial.fake.with(platform, |platform| platform.n_limited),
+        };
+        assert_eq!(n_limited, 3, "{platform}");
     }
+    trial.expect_none_open(&WITH_CARDS);
     row(
         "the platform's rate limit, three times",
         &each(|platform| if platform == "bot" { "–".to_owned() } else { format!("{N} of {N}, once") }),
@@ -420,13 +482,17 @@ fn one_request_in_ten_fails_and_nothing_is_lost_or_doubled_on_any_platform() {
     for platform in PLATFORMS {
         trial.fake.fail_every(platform, 10);
     }
+    trial.line.fail_every(10);
     trial.ask_all(&PLATFORMS, 0..N);
     // The robot is asked and sends nothing: what fails are WeCom's own requests, one in ten, which then come again.
     trial.ask_all(&["bot"], (0..N).step_by(10));
     trial.follow_streams(0..N);
     trial.expect_one_each_in_the_end(&PLATFORMS, N);
-    let counts =
-        |platform: &str| trial.fake.with(platform, |platform| (platform.n_failed, platform.n_repeated));
+    trial.expect_none_open(&WITH_CARDS);
+    let counts = |platform: &str| match platform {
+        "line" => trial.line.counts(),
+        platform => trial.fake.with(platform, |platform| (platform.n_failed, platform.n_repeated)),
+    };
     for platform in PLATFORMS {
         assert!(platform == "bot" || counts(platform).0 > 0, "{platform} never failed");
     }

@@ -157,7 +157,13 @@ impl Inner {
         }
         card.tries += 1;
         self.keep(delivery, card).await?;
-        card.handle = self.sender.show_card(account, delivery, card).await?;
+        let shown = self.sender.show_card(account, delivery, card).await;
+        if matches!(shown, Err(SendError::Later { after: Some(_), .. })) {
+            // Told to wait, nothing was shown.
+            card.tries -= 1;
+            self.keep(delivery, card).await?;
+        }
+        card.handle = shown?;
         card.state = CardState::Shown;
         self.keep(delivery, card).await
     }
