@@ -356,7 +356,7 @@ impl Inner {
                 let (chat, said) = (text("/chatid"), text("/markdown/content"));
                 if body["msgtype"] != "markdown"
                     || said.is_empty()
-                    || !matches!(body["chat_type"].as_i64(), Some(1 | 2))
+                    || !matches!(body["chat_type"].as_i64(), None | Some(1 | 2))
                 {
                     return 40_008;
                 }

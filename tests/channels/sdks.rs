@@ -8,7 +8,8 @@ use flightdeck_channels::protocol::feishu::WireFrame;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
-use super::connections::{Gateway, ding_said, ding_say_in, lark_say};
+use super::connections::{Gateway, ding_said, ding_say_in, lark_say, slack_say};
+use super::line::Line;
 use super::trials::Trial;
 use super::{AES_KEY, SECRET};
 use crate::support::{repository, wait_for};
@@ -24,8 +25,12 @@ fn the_platforms_own_sdks_agree_with_the_fakes_and_the_server() {
     let gateway = Gateway::start();
     fake.set_gateway(&gateway.address);
     let address = fake.address.clone();
-    // DingTalk's client comes first, then Feishu's; how each acknowledges is how ours does.
+    // Slack's client comes first, then DingTalk's, then Feishu's; how each acknowledges is how ours does.
     let gate = std::thread::spawn(move || {
+        let mut slack = gateway.next();
+        let hello = json!({"type": "hello", "num_connections": 1, "connection_info": {"app_id": "A"}});
+        slack.send(Message::text(hello.to_string())).expect("the client listens");
+        assert_eq!(slack_say(&mut slack, 0)["envelope_id"], "env0");
         let mut ding = gateway.next();
         let acknowledged = ding_say_in(&mut ding, "sdk", &ding_said(&address, "sdk", 0));
         assert_eq!(
@@ -39,6 +44,9 @@ fn the_platforms_own_sdks_agree_with_the_fakes_and_the_server() {
         assert!(!acknowledged.header("biz_rt").is_empty());
         let _ = lark.send(Message::Close(None));
     });
+    let line = Line::start();
+    let said = line.clone();
+    let speaker = std::thread::spawn(move || said.say("sdk", "sdk-line", "K7 整机保修多久？"));
     let run = |program: PathBuf, script: &str| {
         let output = Command::new(program)
             .arg(repository().join("tests/clients").join(script))
@@ -47,6 +55,7 @@ fn the_platforms_own_sdks_agree_with_the_fakes_and_the_server() {
             .env("FLIGHTDECK_AES_KEY", AES_KEY)
             .env("FLIGHTDECK_SECRET", SECRET)
             .env("FLIGHTDECK_SDKS", &sdks)
+            .env("FLIGHTDECK_LINE", line.address.replacen("http", "ws", 1))
             .env("NO_PROXY", "127.0.0.1")
             .env("no_proxy", "127.0.0.1")
             .output()
@@ -69,7 +78,12 @@ fn the_platforms_own_sdks_agree_with_the_fakes_and_the_server() {
         println!("| {} | {} | {word} |", text(check, "sdk"), text(check, "check"));
     }
     assert!(found.iter().all(|check| check["ok"] == true), "{found:#?}\n{complaints}");
-    gate.join().expect("the gateway heard both clients");
+    gate.join().expect("the gateway heard all clients");
+    speaker.join().expect("the line was there");
+    let expected =
+        [("sdk", "二十四个月"), ("sdk", "主动说的")].map(|(to, text)| (to.to_owned(), text.to_owned()));
+    assert_eq!(line.delivered(), expected);
+    assert!(line.n_pings() > 0);
     // What the SDKs signed and sealed was answered, and what they sent has arrived.
     for (platform, to) in [("app", "sdk"), ("slack", "sdk"), ("site", "sdk")] {
         wait_for(platform, || {
@@ -81,10 +95,16 @@ fn the_platforms_own_sdks_agree_with_the_fakes_and_the_server() {
         ("app", "sdk-reader"),
         ("kf", "sdk-customer"),
         ("slack", "sdk-channel"),
+        ("slack", "sdk-stream"),
         ("lark", "sdk-message"),
+        ("lark", "sdk-card-message"),
         ("ding", "sdk"),
     ] {
         assert!(fake.delivered(platform).iter().any(|d| d.to == to), "{platform}");
+    }
+    assert!(fake.delivered("ding").iter().any(|d| d.text == "您好，卡片"), "{:?}", fake.delivered("ding"));
+    for platform in ["ding", "lark", "slack"] {
+        assert_eq!(fake.with(platform, |platform| platform.n_open()), 0, "{platform}");
     }
 }
 

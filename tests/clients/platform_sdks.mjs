@@ -1,11 +1,15 @@
-// WeCom's own packages for Node against the server: its robot is asked with what they seal, and they open its answers.
+// WeCom's own packages for Node: what one seals is asked of the server's robot, which it opens the answers of; the other
+// is a robot's program on the fake line of the tests.
 import { createRequire } from "node:module";
 
 const require = createRequire(`${process.env.FLIGHTDECK_SDKS}/package.json`);
 const { decrypt, encrypt, getSignature } = require("@wecom/crypto");
 const { version } = require("@wecom/crypto/package.json");
+const { WSClient } = require("@wecom/aibot-node-sdk");
 const base = process.env.FLIGHTDECK_BASE;
 const key = process.env.FLIGHTDECK_AES_KEY;
+const line = process.env.FLIGHTDECK_LINE;
+const question = "K7 整机保修多久？";
 
 async function ask(plain, nonce) {
   const timestamp = String(Math.floor(Date.now() / 1000));
@@ -22,7 +26,7 @@ async function ask(plain, nonce) {
 }
 
 async function streams() {
-  const text = { content: "K7 整机保修多久？" };
+  const text = { content: question };
   let reply = await ask(
     { msgid: "sdk-1", aibotid: "b", chattype: "single", from: { userid: "sdk" }, msgtype: "text", text },
     "sdk1",
@@ -35,10 +39,59 @@ async function streams() {
   if (!reply.stream.content.includes("24")) throw new Error(reply.stream.content);
 }
 
-let told = { ok: true, note: "" };
-try {
-  await streams();
-} catch (error) {
-  told = { ok: false, note: String(error) };
+function robot(secret) {
+  const logger = { debug() {}, info() {}, warn() {}, error() {} };
+  return new WSClient({ botId: "B", secret, wsUrl: line, heartbeatInterval: 200, logger });
 }
-console.log(JSON.stringify({ sdk: `@wecom/crypto ${version}`, check: "asks the robot and opens its stream", ...told }));
+
+function within(promise, what) {
+  const late = new Promise((_, reject) => setTimeout(() => reject(new Error(`${what}: nothing came`)), 60_000));
+  return Promise.race([promise, late]);
+}
+
+async function answers() {
+  const client = robot("s");
+  const heard = new Promise((resolve) => client.on("message.text", resolve));
+  client.connect();
+  const frame = await within(heard, "a message");
+  if (frame.body.text.content !== question) throw new Error(JSON.stringify(frame));
+  await client.replyStream(frame, "sdk-stream", "正在查询……", false);
+  await client.replyStream(frame, "sdk-stream", "二十四个月", true);
+  await client.sendMessage("sdk", { msgtype: "markdown", markdown: { content: "主动说的" } });
+  const unknown = { headers: { req_id: "unknown" } };
+  const refused = await client.replyStream(unknown, "other", "x", true).then(
+    () => false,
+    () => true,
+  );
+  if (!refused) throw new Error("an answer to no message was taken");
+  // Some pings.
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  client.disconnect();
+}
+
+async function isTurnedAway() {
+  const client = robot("another");
+  let authenticated = false;
+  client.on("authenticated", () => (authenticated = true));
+  const failed = new Promise((resolve) => client.on("error", resolve));
+  client.connect();
+  await within(failed, "an error");
+  client.disconnect();
+  if (authenticated) throw new Error("a wrong secret was taken");
+}
+
+async function check(sdk, what, work) {
+  let told = { ok: true, note: "" };
+  try {
+    await work();
+  } catch (error) {
+    told = { ok: false, note: String(error) };
+  }
+  console.log(JSON.stringify({ sdk, check: what, ...told }));
+}
+
+await check(`@wecom/crypto ${version}`, "asks the robot and opens its stream", streams);
+const robots = "@wecom/aibot-node-sdk 1.0.7";
+await check(robots, "hears a message over the fake's line, streams an answer and writes to the chat", answers);
+await check(robots, "is told of a wrong secret", isTurnedAway);
+process.exit(0);

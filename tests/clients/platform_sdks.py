@@ -127,9 +127,48 @@ def slack():
         call(f"{SERVER}/webhooks/slack/slack", body, headers)
         assert refused(f"{SERVER}/webhooks/slack/slack", body + " ", headers)
 
+    def streams():
+        client = WebClient(token="xoxb", base_url=f"{FAKE}/slack/")
+        chunk = [{"type": "markdown_text", "text": "您好，"}]
+        who = {"recipient_team_id": "T", "recipient_user_id": "U"}
+        ts = client.chat_startStream(channel="sdk-stream", thread_ts="1.2", **who)["ts"]
+        assert client.chat_appendStream(channel="sdk-stream", ts=ts, chunks=chunk)["ok"]
+        assert client.chat_stopStream(channel="sdk-stream", ts=ts, chunks=chunk)["ok"]
+        try:
+            client.chat_stopStream(channel="sdk-stream", ts=ts)
+            raise AssertionError("a stream was stopped twice")
+        except SlackApiError as error:
+            assert error.response["error"] == "message_not_in_streaming_state", error.response
+
     check("slack_sdk", "its signed event is taken, a forged one is not", message_is_taken)
     check("slack_sdk", "sends", sends)
+    check("slack_sdk", "starts a stream, appends to it and stops it once", streams)
     check("slack_sdk", "is told of a wrong token", knows_the_limits)
+
+
+def slack_socket():
+    from slack_bolt import App
+    from slack_bolt.adapter.socket_mode import SocketModeHandler
+    from slack_sdk import WebClient
+
+    heard = threading.Event()
+
+    def hears():
+        app = App(client=WebClient(token="xoxb", base_url=f"{FAKE}/slack/"), signing_secret="s")
+
+        @app.event("message")
+        def on_message(event):
+            assert event["text"] == QUESTION, event
+            heard.set()
+
+        handler = SocketModeHandler(app, "xapp")
+        handler.client.web_client.base_url = f"{FAKE}/slack/"
+        handler.connect()
+        assert heard.wait(60), "nothing was heard"
+        time.sleep(1)
+        handler.close()
+
+    check("slack_bolt", "hears a message over the fake's socket and acknowledges it", hears)
 
 
 def webhooks():
@@ -177,6 +216,10 @@ def dingtalk():
             message = dingtalk_stream.ChatbotMessage.from_dict(callback.data)
             assert message.text.content.strip() == QUESTION, message.text.content
             self.reply_text("收到", message)
+            card = dingtalk_stream.AICardReplier(self.dingtalk_client, message)
+            track = card.create_and_deliver_card("t.schema", {"content": ""})
+            for text, finished in [("您好", False), ("您好，卡片", True)]:
+                card.streaming(track, "content", text, append=False, finished=finished, failed=False)
             heard.set()
             return dingtalk_stream.AckMessage.STATUS_OK, "OK"
 
@@ -191,7 +234,7 @@ def dingtalk():
         client = dingtalk_stream.DingTalkStreamClient(dingtalk_stream.Credential("k", "s"))
         assert client.get_access_token().startswith("token-")
 
-    check("dingtalk-stream", "hears a message over the fake's stream and replies", streams)
+    check("dingtalk-stream", "hears a message over the fake's stream, replies, and streams a card", streams)
     check("dingtalk-stream", "gets a token", gets_a_token)
 
 
@@ -208,6 +251,40 @@ def feishu():
             response = client.im.v1.message.reply(request)
             assert response.success(), (response.code, response.msg)
 
+    def fills_a_card():
+        from lark_oapi.api.cardkit.v1 import (
+            ContentCardElementRequest,
+            ContentCardElementRequestBody,
+            CreateCardRequest,
+            CreateCardRequestBody,
+            SettingsCardRequest,
+            SettingsCardRequestBody,
+        )
+
+        client = lark.Client.builder().app_id("a").app_secret("s").domain(FAKE).build()
+        element = {"tag": "markdown", "content": "……", "element_id": "answer_md"}
+        card = {"schema": "2.0", "config": {"streaming_mode": True}, "body": {"elements": [element]}}
+        body = CreateCardRequestBody.builder().type("card_json").data(json.dumps(card)).build()
+        made = client.cardkit.v1.card.create(CreateCardRequest.builder().request_body(body).build())
+        assert made.success(), (made.code, made.msg)
+        content = json.dumps({"type": "card", "data": {"card_id": made.data.card_id}})
+        body = ReplyMessageRequestBody.builder().msg_type("interactive").content(content).uuid("sdk-card").build()
+        request = ReplyMessageRequest.builder().message_id("sdk-card-message").request_body(body).build()
+        assert client.im.v1.message.reply(request).success()
+
+        def write(text, sequence):
+            body = ContentCardElementRequestBody.builder().uuid(f"u{sequence}").content(text).sequence(sequence).build()
+            request = ContentCardElementRequest.builder().card_id(made.data.card_id).element_id("answer_md")
+            return client.cardkit.v1.card_element.content(request.request_body(body).build())
+
+        assert write("您好", 1).success() and write("您好，卡片", 2).success()
+        assert write("晚了", 2).code == 300317, "a number that does not rise was taken"
+        settings = json.dumps({"config": {"streaming_mode": False}})
+        body = SettingsCardRequestBody.builder().settings(settings).uuid("u9").sequence(3).build()
+        request = SettingsCardRequest.builder().card_id(made.data.card_id).request_body(body).build()
+        assert client.cardkit.v1.card.settings(request).success()
+        assert write("太晚了", 4).code == 300309, "a card that is closed was written into"
+
     heard = threading.Event()
 
     def on_message(event):
@@ -222,10 +299,11 @@ def feishu():
         time.sleep(1)
 
     check("lark-oapi", "gets a token and replies with text and card", replies)
+    check("lark-oapi", "makes a card, writes into it and closes it", fills_a_card)
     check("lark-oapi", "hears a message in two parts over the fake's long connection", connects)
 
 
-for platform in (wecom, slack, webhooks, dingtalk, feishu):
+for platform in (wecom, slack, webhooks, slack_socket, dingtalk, feishu):
     try:
         platform()
     except Exception as error:

@@ -21,13 +21,14 @@ impl Sender {
         self.over_line(account, "aibot_send_msg", &id, &body).await
     }
 
+    /// The first frame of the stream. What readers think of the answer comes under the id that it carries.
     pub(super) async fn robot_show(
         &self,
         account: &Account,
         delivery: &Delivery,
         card: &Card,
     ) -> Result<(), SendError> {
-        let body = robot::stream_reply(&card.handle, wording::LOOKING, false, None);
+        let body = robot::stream_reply(&card.handle, wording::LOOKING, false, Some(&card.handle));
         self.respond(account, delivery, &body).await
     }
 
@@ -40,7 +41,7 @@ impl Sender {
         card: &Card,
         text: &str,
     ) -> Result<(), SendError> {
-        let body = robot::stream_reply(&card.handle, text, true, Some(&card.handle));
+        let body = robot::stream_reply(&card.handle, text, true, None);
         self.respond(account, delivery, &body).await
     }
 
