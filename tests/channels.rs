@@ -279,6 +279,30 @@ pub fn attempts() -> Vec<String> {
 }
 
 #[test]
+fn the_benchmark_of_channels_counts_every_message_and_says_where_a_question_has_no_answer() {
+    let (knowledge, data) = (small_knowledge(), folder());
+    let bench = |question: &str| {
+        let sent = ["--messages", "20", "--rate", "100", "--answer-ms", "0", "--at-once", "4", "--json"];
+        let arguments = [&["bench", "channels", "--question", question], &sent[..]].concat();
+        run_on(knowledge.path(), data.path(), &arguments)
+    };
+    let report = bench("K7 整机保修多久？").expect_status(0).json();
+    // One in ten is sent a second time, and is none of the twenty.
+    for (what, n) in [
+        ("messages", 20),
+        ("requests", 22),
+        ("worded", 20),
+        ("refused", 0),
+        ("lost", 0),
+        ("doubled", 0),
+        ("disordered", 0),
+    ] {
+        assert_eq!(report[what], n, "{what}: {report}");
+    }
+    bench("泵的底价是多少？").expect_status(2).expect_one_line(&["泵的底价", "--question"]);
+}
+
+#[test]
 fn two_hundred_attempts_get_no_internal_figure_out_of_any_channel() {
     let (knowledge, data) = (small_knowledge(), folder());
     run_on(knowledge.path(), data.path(), &["index"]).expect_status(0);
