@@ -1,4 +1,4 @@
-//! The cards of the fake platforms: Feishu's CardKit, DingTalk's streaming cards, Slack's streaming messages.
+//! The cards of the fake platforms: Feishu's `CardKit`, DingTalk's streaming cards, Slack's streaming messages.
 
 use serde_json::{Value, json};
 

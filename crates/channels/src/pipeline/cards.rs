@@ -31,10 +31,6 @@ pub(super) fn fills(delivery: &Delivery) -> bool {
         && delivery.idempotency == answer_key(&delivery.account, &delivery.message_id, 0)
 }
 
-fn later(error: StoreError) -> SendError {
-    SendError::later(error.to_string())
-}
-
 impl Inner {
     /// Queues the card of a message's answer, where the account has cards. It goes out before the answer does.
     pub(super) async fn begin_card(&self, account: &Account, queued: &Queued) -> Result<(), StoreError> {
@@ -69,7 +65,7 @@ impl Inner {
     /// Shows the card with its placeholder, where the answer is not there yet; else that does it.
     pub(super) async fn open_card(&self, account: &Account, delivery: &Delivery) -> Result<(), SendError> {
         let (id, message) = (account.id.clone(), delivery.message_id.clone());
-        if self.blocking(move |store| store.is_waiting(&id, &message)).await.map_err(later)? {
+        if self.blocking(move |store| store.is_waiting(&id, &message)).await? {
             self.shown(account, delivery).await?;
         }
         Ok(())
@@ -180,20 +176,19 @@ impl Inner {
         let (account, conversation) = (delivery.account.clone(), delivery.conversation.clone());
         let details = json!({"message": delivery.message_id, "reason": reason});
         self.blocking(move |store| store.log(&account, Some(&conversation), "card_refused", &details))
-            .await
-            .map_err(later)?;
+            .await?;
         Ok(card)
     }
 
     async fn card(&self, delivery: &Delivery) -> Result<Option<Card>, SendError> {
         let (account, message) = (delivery.account.clone(), delivery.message_id.clone());
-        self.blocking(move |store| store.card(&account, &message)).await.map_err(later)
+        Ok(self.blocking(move |store| store.card(&account, &message)).await?)
     }
 
     async fn keep(&self, delivery: &Delivery, card: &Card) -> Result<(), SendError> {
         let (account, message) = (delivery.account.clone(), delivery.message_id.clone());
         let card = card.clone();
-        self.blocking(move |store| store.set_card(&account, &message, &card)).await.map_err(later)
+        Ok(self.blocking(move |store| store.set_card(&account, &message, &card)).await?)
     }
 }
 

@@ -64,8 +64,7 @@ impl Inner {
         let account =
             account.ok_or_else(|| SendError::Refused("this channel is not in the settings".to_owned()))?;
         if delivery.outbound.by == By::Bot {
-            let standing = self.conversation(&delivery.account, &delivery.conversation).await;
-            let standing = standing.map_err(|error| SendError::later(error.to_string()))?;
+            let standing = self.conversation(&delivery.account, &delivery.conversation).await?;
             if standing.bots_mode(account) != Mode::Auto {
                 if fills(delivery) {
                     self.close_card(account, delivery).await?;

@@ -23,7 +23,7 @@ use tokio::time::Instant;
 
 use crate::connection::Lines;
 use crate::outward::Answered;
-use crate::{Account, Credentials, Delivery, Hook, Outward};
+use crate::{Account, Credentials, Delivery, Hook, Outward, StoreError};
 
 /// Whose words a delivery holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,6 +100,13 @@ pub enum SendError {
 impl SendError {
     pub(crate) fn later(reason: impl Into<String>) -> Self {
         Self::Later { after: None, reason: reason.into() }
+    }
+}
+
+impl From<StoreError> for SendError {
+    /// What cannot be read or noted now may be later.
+    fn from(error: StoreError) -> Self {
+        Self::later(error.to_string())
     }
 }
 
