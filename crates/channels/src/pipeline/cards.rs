@@ -37,7 +37,7 @@ impl Inner {
         if account.cards == Cards::None {
             return Ok(());
         }
-        let delivery = of_card(account, queued, By::Bot, Payload::Opening);
+        let delivery = opening(account, queued);
         self.blocking(move |store| store.add_delivery(&delivery)).await?;
         self.wake.notify_one();
         Ok(())
@@ -180,7 +180,7 @@ impl Inner {
         Ok(card)
     }
 
-    async fn card(&self, delivery: &Delivery) -> Result<Option<Card>, SendError> {
+    pub(super) async fn card(&self, delivery: &Delivery) -> Result<Option<Card>, SendError> {
         let (account, message) = (delivery.account.clone(), delivery.message_id.clone());
         Ok(self.blocking(move |store| store.card(&account, &message)).await?)
     }
@@ -190,6 +190,11 @@ impl Inner {
         let card = card.clone();
         Ok(self.blocking(move |store| store.set_card(&account, &message, &card)).await?)
     }
+}
+
+/// What shows a message's card.
+pub(super) fn opening(account: &Account, queued: &Queued) -> Delivery {
+    of_card(account, queued, By::Bot, Payload::Opening)
 }
 
 fn of_card(account: &Account, queued: &Queued, by: By, payload: Payload) -> Delivery {

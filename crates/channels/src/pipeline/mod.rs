@@ -6,6 +6,7 @@
 
 mod cards;
 mod delivering;
+mod growing;
 mod working;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -14,7 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::future::{BoxFuture, join_all};
 use serde_json::{Value, json};
-use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::connection::Lines;
@@ -85,8 +86,13 @@ pub enum EngineError {
 
 /// What answers questions.
 pub trait Engine: Send + Sync + 'static {
-    /// The answer to one question.
-    fn answer(&self, question: Question) -> BoxFuture<'static, Result<Finding, EngineError>>;
+    /// The answer to one question. Text that was checked and will be the answer's beginning may be put into `so_far`
+    /// before the rest is there, longer each time.
+    fn answer(
+        &self,
+        question: Question,
+        so_far: watch::Sender<String>,
+    ) -> BoxFuture<'static, Result<Finding, EngineError>>;
 }
 
 /// How long things take, and how often they are tried.

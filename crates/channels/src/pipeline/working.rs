@@ -149,7 +149,7 @@ impl Inner {
         if standing.bots_mode(account) == Mode::Auto {
             self.begin_card(account, queued).await.map_err(|error| error.to_string())?;
         }
-        let finding = self.engine.answer(question).await.map_err(|error| error.to_string())?;
+        let finding = self.answered(account, queued, question).await.map_err(|error| error.to_string())?;
         if standing.has_person || mode == Mode::Suggest {
             let reason = if standing.has_person { "person" } else { "suggest" };
             let draft = self.draft(account, queued, reason, Some(&finding)).await?;
@@ -369,7 +369,7 @@ impl Inner {
 }
 
 /// Who reads the answer: a message can narrow what the account says, never widen it.
-fn audience(account: &Account, queued: &Queued) -> Audience {
+pub(super) fn audience(account: &Account, queued: &Queued) -> Audience {
     if queued.inbound.as_customer { Audience::Customer } else { account.audience }
 }
 
@@ -397,7 +397,7 @@ fn texts(account: &Account, text: &str, label: Option<&str>) -> Vec<Payload> {
     parts.into_iter().map(Payload::Text).collect()
 }
 
-fn takes_markdown(platform: Platform) -> bool {
+pub(super) fn takes_markdown(platform: Platform) -> bool {
     matches!(platform, Platform::WecomRobot | Platform::Dingtalk | Platform::Feishu | Platform::Webhook)
 }
 

@@ -148,6 +148,22 @@ pub fn card_body(
     body
 }
 
+/// The body that writes a card's whole text so far under a key by which a repetition is known; `is_last` closes the
+/// card. `None` where the text is too long.
+pub fn streaming_body(track: &str, guid: &str, variable: &str, text: &str, is_last: bool) -> Option<Value> {
+    let text = broken(text);
+    let body = json!({
+        "outTrackId": track, "guid": guid, "key": variable, "isFull": true, "isFinalize": is_last,
+        "isError": false, "content": text,
+    });
+    (text.len() <= MAX_CARD_BYTES).then_some(body)
+}
+
+/// Two spaces before a break are DingTalk's line break.
+pub fn broken(text: &str) -> String {
+    text.replace('\n', "  \n")
+}
+
 /// The answer to an event subscription's callback: `success`, encrypted.
 ///
 /// # Errors

@@ -1,4 +1,5 @@
-//! Cards on the platforms that have them: prepared, shown, filled. All three may be asked again.
+//! Cards on the platforms that have them: prepared, shown, filled, all of which may be asked again; and written into
+//! before that.
 
 use super::{SendError, Sender};
 use crate::account::Cards;
@@ -50,6 +51,28 @@ impl Sender {
             _ => return Err(none()),
         }
         Ok(card.handle.clone())
+    }
+
+    /// Writes the beginning of an answer into a card that is shown; nothing happens where a platform cannot replace
+    /// it afterwards.
+    ///
+    /// # Errors
+    /// As [`SendError`]; it is not worth another attempt.
+    pub(crate) async fn grow_card(
+        &self,
+        account: &Account,
+        delivery: &Delivery,
+        card: &Card,
+        text: &str,
+    ) -> Result<(), SendError> {
+        match (&account.credentials, &account.cards) {
+            (Credentials::Feishu { .. }, _) => self.feishu_grow(account, card, text).await,
+            (Credentials::Dingtalk { .. }, Cards::Template { variable, .. }) => {
+                self.dingtalk_grow(account, variable, card, text).await
+            }
+            (Credentials::WecomRobotLine { .. }, _) => self.robot_grow(account, delivery, card, text).await,
+            _ => Ok(()),
+        }
     }
 
     /// Fills the card and closes it. `key` names the text; `is_again` says that this was tried before, and it is not

@@ -42,7 +42,7 @@ impl Sender {
     ) -> Result<(), SendError> {
         let Some(text) = as_text(&delivery.outbound.payload) else { return Ok(()) };
         let reply = &delivery.outbound.reply;
-        let text = broken(&text);
+        let text = dingtalk::broken(&text);
         let title = "回复";
         let session = text_at(reply, "/session_webhook");
         let until_ms = number_at(reply, "/expires_ms").unwrap_or(0);
@@ -97,14 +97,27 @@ impl Sender {
         text: &str,
         key: &str,
     ) -> Result<(), SendError> {
-        let text = broken(text);
-        if text.len() > dingtalk::MAX_CARD_BYTES {
-            return Err(SendError::Refused("the text is too long for a card of DingTalk".to_owned()));
-        }
-        let body = json!({
-            "outTrackId": card.handle, "guid": digest(&[&card.handle, key]), "key": variable, "content": text,
-            "isFull": true, "isFinalize": true, "isError": false,
-        });
+        let body =
+            dingtalk::streaming_body(&card.handle, &digest(&[&card.handle, key]), variable, text, true);
+        self.dingtalk_stream(account, body).await
+    }
+
+    /// Writes the beginning of a text into the card's variable.
+    pub(super) async fn dingtalk_grow(
+        &self,
+        account: &Account,
+        variable: &str,
+        card: &Card,
+        text: &str,
+    ) -> Result<(), SendError> {
+        let guid = digest(&[&card.handle, "so far", text]);
+        let body = dingtalk::streaming_body(&card.handle, &guid, variable, text, false);
+        self.dingtalk_stream(account, body).await
+    }
+
+    async fn dingtalk_stream(&self, account: &Account, body: Option<Value>) -> Result<(), SendError> {
+        let body =
+            body.ok_or_else(|| SendError::Refused("the text is too long for a card of DingTalk".to_owned()))?;
         judge(&self.dingtalk_call(account, Method::PUT, "card/streaming", &body).await?)
     }
 
@@ -123,11 +136,6 @@ impl Sender {
         };
         self.call_with_token(account, method, address, header, body, is_expired).await
     }
-}
-
-/// Two spaces before a break are DingTalk's line break.
-fn broken(text: &str) -> String {
-    text.replace('\n', "  \n")
 }
 
 /// Whether the address is one of DingTalk's own, or of the base address that the settings name.

@@ -71,13 +71,14 @@ impl Sender {
         text: &str,
         key: &str,
     ) -> Result<(), SendError> {
-        // Numbers must rise; the time since the card was made does, over a restart too.
-        let since_ms = (crate::pipeline::now_ms() - card.begun_ms).clamp(1, i64::from(i32::MAX) - MAX_STEPS);
-        let mut steps = since_ms..;
+        let mut steps = since_begun(card)..;
         let id = &card.handle;
         let mut step = async |method: Method, path: String, what: &str, mut body: Value| {
-            body["uuid"] = json!(digest(&[id, key, what]));
-            body["sequence"] = json!(steps.next());
+            let sequence = steps.next().unwrap_or(i64::from(i32::MAX));
+            // A text that was written is known when it comes again. Opening and closing must be done each time.
+            let nth = if what == "content" { String::new() } else { sequence.to_string() };
+            body["uuid"] = json!(digest(&[id, key, what, &nth]));
+            body["sequence"] = json!(sequence);
             judge_card(&self.feishu_call(account, method, &path, &body).await?)
         };
         let content = format!("open-apis/cardkit/v1/cards/{id}/elements/{}/content", feishu::ANSWER_ELEMENT);
@@ -101,6 +102,22 @@ impl Sender {
         }
     }
 
+    /// Writes the beginning of a text into the card; the reader's program shows what is new letter by letter.
+    pub(super) async fn feishu_grow(
+        &self,
+        account: &Account,
+        card: &Card,
+        text: &str,
+    ) -> Result<(), SendError> {
+        let path =
+            format!("open-apis/cardkit/v1/cards/{}/elements/{}/content", card.handle, feishu::ANSWER_ELEMENT);
+        let body = json!({
+            "content": feishu::calling_nobody(text), "uuid": digest(&[&card.handle, "so far", text]),
+            "sequence": since_begun(card),
+        });
+        judge(&self.feishu_call(account, Method::PUT, &path, &body).await?)
+    }
+
     async fn feishu_call(
         &self,
         account: &Account,
@@ -119,6 +136,11 @@ impl Sender {
 
 /// Requests that filling a card may take.
 const MAX_STEPS: i64 = 8;
+
+/// Numbers of changes must rise; the time since the card was made does, over a restart too. In ms.
+fn since_begun(card: &Card) -> i64 {
+    (crate::pipeline::now_ms() - card.begun_ms).clamp(1, i64::from(i32::MAX) - MAX_STEPS)
+}
 
 /// What became of a step of filling a card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

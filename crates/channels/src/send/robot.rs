@@ -32,6 +32,19 @@ impl Sender {
         self.respond(account, delivery, &body).await
     }
 
+    pub(super) async fn robot_grow(
+        &self,
+        account: &Account,
+        delivery: &Delivery,
+        card: &Card,
+        text: &str,
+    ) -> Result<(), SendError> {
+        if text.len() > robot::MAX_CONTENT_BYTES {
+            return Err(SendError::Refused("the text is too long for a stream".to_owned()));
+        }
+        self.respond(account, delivery, &robot::stream_reply(&card.handle, text, false, None)).await
+    }
+
     /// The same stream again replaces what it showed. A message that came over an earlier line is answered too where
     /// WeCom still knows its id.
     pub(super) async fn robot_fill(

@@ -5,11 +5,13 @@ use flightdeck_channels::gate::Source;
 use flightdeck_channels::{Audience, Engine, EngineError, Finding, Question};
 use flightdeck_corpus::Audience as Shown;
 use flightdeck_records::Rating;
-use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
 use serde_json::{Value, json};
 
-use crate::answering::Answering;
+use tokio::sync::watch;
+
+use crate::answering::{Answering, Step};
 use crate::error::ApiError;
 use crate::state::{AppState, WeakState};
 use crate::wire::records::FeedbackReply;
@@ -19,10 +21,14 @@ use crate::wire::{ChatReply, MAX_QUESTION_CHARS};
 pub(crate) struct AssistantEngine(pub WeakState);
 
 impl Engine for AssistantEngine {
-    fn answer(&self, question: Question) -> BoxFuture<'static, Result<Finding, EngineError>> {
+    fn answer(
+        &self,
+        question: Question,
+        so_far: watch::Sender<String>,
+    ) -> BoxFuture<'static, Result<Finding, EngineError>> {
         let state = self.0.upgrade();
         async move {
-            let reply = reply(state.ok_or(EngineError::Busy)?, question).await;
+            let reply = reply(state.ok_or(EngineError::Busy)?, question, so_far).await;
             // No index yet, no room, or too slow: all of that passes.
             reply.map(finding).map_err(|error| match error.status.as_u16() {
                 503 => EngineError::Busy,
@@ -33,7 +39,11 @@ impl Engine for AssistantEngine {
     }
 }
 
-async fn reply(state: AppState, question: Question) -> Result<ChatReply, ApiError> {
+async fn reply(
+    state: AppState,
+    question: Question,
+    so_far: watch::Sender<String>,
+) -> Result<ChatReply, ApiError> {
     let request = Request {
         message: question.text.chars().take(MAX_QUESTION_CHARS).collect(),
         session_id: question.session_id,
@@ -47,7 +57,19 @@ async fn reply(state: AppState, question: Question) -> Result<ChatReply, ApiErro
         // A message that is worked on again, after a crash too, is the same question.
         origin: Origin { owner: None, request_id: Some(format!("channel {}", question.request_id)) },
     };
-    Answering::begin(state, request)?.await?.reply().await
+    let answering = Answering::begin(state, request)?.await?;
+    if matches!(answering, Answering::Composed(_)) {
+        return answering.reply().await;
+    }
+    // What the model's editor lets go of was held against its sources and is not taken back.
+    let mut steps = std::pin::pin!(answering.steps());
+    while let Some(step) = steps.next().await {
+        match step {
+            Step::Text(piece) => so_far.send_modify(|text| text.push_str(&piece)),
+            Step::Ended(ended) => return *ended,
+        }
+    }
+    Err(ApiError::internal(&EngineError::Failed))
 }
 
 fn finding(reply: ChatReply) -> Finding {

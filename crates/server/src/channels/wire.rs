@@ -71,7 +71,8 @@ pub(crate) struct EventEntry {
     /// RFC 3339.
     pub at: String,
     pub conversation: Option<String>,
-    /// `received`, `answered`, `hand_over`, `sent`, `failed`, `dropped`, `rejected`, `connected`, `disconnected`, …
+    /// `received`, `answered`, `hand_over`, `sent`, `failed`, `dropped`, `card_refused`, `rejected`, `connected`,
+    /// `disconnected`, `displaced`, …
     pub kind: String,
     /// Never a secret and never what was said.
     #[schema(value_type = Object)]

@@ -147,6 +147,27 @@ async fn no_card_shows_a_customer_what_did_not_pass_the_gate() {
 }
 
 #[tokio::test]
+async fn a_card_grows_for_a_colleague_with_what_is_worded_already_and_not_for_a_customer() {
+    for (audience, n_grown) in [("internal", 1), ("customer", 0)] {
+        let fake = Fake::start().await;
+        let (server, gate) = gated(&in_memory(), lark(&fake, &[("audience", audience)]));
+        server.send(lark_said("一句一句地说保修")).await;
+        fake.wait_for("/reply", 1).await;
+        fake.wait_for(CONTENT, n_grown).await;
+        gate.add_permits(1);
+        fake.wait_for(SETTINGS, 1).await;
+        all_sent(&server, "lark").await;
+        let content = fake.taken(CONTENT);
+        assert_eq!(content.len(), n_grown + 1, "{audience}");
+        if n_grown > 0 {
+            assert_eq!(content[0].body["content"], "整机保修");
+            assert!(content[1].body["content"].as_str().unwrap().starts_with("整机保修 18 个月"));
+            assert!(content[0].body["sequence"].as_i64() < content[1].body["sequence"].as_i64());
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_crash_in_between_leaves_one_card_which_the_next_run_finishes() {
     let (fake, records) = (Fake::start().await, in_memory());
     {
@@ -259,6 +280,24 @@ async fn dingtalks_card_is_delivered_streamed_whole_and_what_is_too_long_follows
     let n = head.matches("18 个月").count() + rest.matches("18 个月").count();
     assert_eq!(n, 200, "nothing is lost or doubled between the two");
     assert!(rest.contains("《服务条款》"));
+}
+
+#[tokio::test]
+async fn dingtalks_card_grows_too_and_is_ended_by_the_whole_answer_alone() {
+    let fake = Fake::start().await;
+    let (server, gate) = gated(&in_memory(), ding(&fake));
+    server.send(ding_said("一句一句地说保修")).await;
+    let grown = fake.wait_for("/card/streaming", 1).await;
+    assert_eq!(
+        (&grown[0].body["content"], &grown[0].body["isFinalize"]),
+        (&json!("整机保修"), &json!(false))
+    );
+    gate.add_permits(1);
+    let ended = fake.wait_for("/card/streaming", 2).await;
+    assert_eq!((&ended[1].body["isFinalize"], &ended[1].body["isFull"]), (&json!(true), &json!(true)));
+    assert_ne!(ended[0].body["guid"], ended[1].body["guid"]);
+    all_sent(&server, "ding").await;
+    assert_eq!(fake.taken("/card/streaming").len(), 2);
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ use flightdeck_records::Records;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tower::ServiceExt;
 
@@ -42,10 +42,17 @@ struct Double {
 }
 
 impl Engine for Double {
-    fn answer(&self, question: Question) -> BoxFuture<'static, Result<Finding, EngineError>> {
+    fn answer(
+        &self,
+        question: Question,
+        so_far: watch::Sender<String>,
+    ) -> BoxFuture<'static, Result<Finding, EngineError>> {
         self.n_asked.fetch_add(1, Ordering::SeqCst);
         let gate = self.gate.clone();
         async move {
+            if question.text.contains("一句一句") {
+                so_far.send_replace("整机保修".to_owned());
+            }
             if let Some(gate) = gate {
                 gate.acquire().await.expect("nobody closes it").forget();
             }
