@@ -39,7 +39,7 @@ impl Inner {
         let (sender, mut text) = watch::channel(String::new());
         let mut answer = self.engine.answer(question, sender);
         let every = growth_interval(account);
-        let mut grows = every.is_some() && audience(account, queued) == Audience::Internal;
+        let mut may_grow = every.is_some() && audience(account, queued) == Audience::Internal;
         let mut is_behind = false;
         let mut due = Instant::now();
         let mut n_steps = 0;
@@ -49,13 +49,13 @@ impl Inner {
                 changed = async {
                     sleep_until(due).await;
                     if is_behind { Ok(()) } else { text.changed().await }
-                }, if grows => {
+                }, if may_grow => {
                     let so_far = text.borrow_and_update().clone();
                     // The answer goes on being made elsewhere, and does not overtake what is under way.
                     let grown =
                         if changed.is_ok() { self.grow(account, queued, &so_far).await } else { Grown::Over };
                     n_steps += u32::from(grown == Grown::Written);
-                    grows = grown != Grown::Over && n_steps < MAX_STEPS;
+                    may_grow = grown != Grown::Over && n_steps < MAX_STEPS;
                     is_behind = grown == Grown::NotYet;
                     due = Instant::now() + every.unwrap_or_default();
                 }
