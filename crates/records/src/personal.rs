@@ -298,6 +298,7 @@ mod tests {
                 ..ChannelSettlement::default()
             };
             records.settle_channel_message(waiting[0].id, &settlement).unwrap();
+            records.set_channel_card("kf", conversation, &json!({"handle": conversation})).unwrap();
         }
         let told = json!({"question": "张工的线能提速吗？", "message_id": answer});
         records.add_channel_delivery(&delivery("hook:crm", "1", told)).unwrap();
@@ -314,6 +315,8 @@ mod tests {
             waiting.iter().map(|row| (row.account.as_str(), row.conversation.as_str())).collect();
         deliveries.sort_unstable();
         assert_eq!(deliveries, [("hook:crm", "2"), ("kf", "other")]);
+        let card = |message: &str| records.channel_card("kf", message).unwrap();
+        assert_eq!((card("theirs"), card("other")), (None, Some(json!({"handle": "other"}))));
         let events = records.channel_events("kf", 10).unwrap();
         assert!(events.iter().all(|event| event.conversation.as_deref() != Some("theirs")));
     }
