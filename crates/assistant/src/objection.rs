@@ -82,7 +82,7 @@ pub(crate) fn compose(question: &Understanding, passages: &[Passage], index: &In
         }
         n_steps += 1;
         if found.len() > step.units && step.units > 1 {
-            found = asked.best(found, step.units);
+            found = asked.best(&found, step.units);
         }
         found.truncate(step.units);
         draft.line().frame(if n_steps == 1 { "**" } else { "\n**" });
@@ -163,7 +163,7 @@ impl<'i> Asked<'i> {
     }
 
     /// The `n` that say most to the question, in their order; what its author has put in bold is worth a word.
-    fn best<'e>(&self, found: Vec<&'e (String, Evidence)>, n: usize) -> Vec<&'e (String, Evidence)> {
+    fn best<'e>(&self, found: &[&'e (String, Evidence)], n: usize) -> Vec<&'e (String, Evidence)> {
         let mut weighed: Vec<(f32, usize)> = found
             .iter()
             .enumerate()
