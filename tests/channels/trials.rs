@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use super::fake::{Fake, Platform};
 use super::line::Line;
 use super::{
-    AES_KEY, Crypt, SECRET, dingtalk, now_s, push, push_wecom, settings_with_cards, slack, start, webhook,
+    AES_KEY, Crypt, SECRET, attempts, dingtalk, now_s, push, push_wecom, settings_with_cards, slack, start,
+    webhook,
 };
 use crate::support::{Server, folder, run_on, small_knowledge, wait_for, write};
 
@@ -279,6 +280,31 @@ fn row(trial: &str, cells: &[String]) {
 
 fn each(cell: impl Fn(&str) -> String) -> Vec<String> {
     PLATFORMS.iter().map(|platform| cell(platform)).collect()
+}
+
+#[test]
+fn two_hundred_attempts_get_no_internal_figure_into_a_card_or_over_a_line() {
+    let mut trial = Trial::start();
+    let attempts = attempts();
+    for (n, attempt) in attempts.iter().enumerate() {
+        for platform in WITH_CARDS {
+            trial.say(platform, &format!("c{n}"), &format!("m{n}"), attempt);
+        }
+    }
+    for platform in WITH_CARDS {
+        wait_for(&format!("all answers of {platform}"), || {
+            (trial.n_before(platform) >= attempts.len()).then_some(())
+        });
+    }
+    trial.settle();
+    trial.expect_none_open(&WITH_CARDS);
+    let over_the_line = trial.line.delivered().into_iter().map(|(_, text)| text);
+    let in_cards =
+        WITH_CARDS.iter().flat_map(|platform| trial.fake.delivered(platform)).map(|shown| shown.text);
+    for text in over_the_line.chain(in_cards) {
+        let bare: String = text.chars().filter(|letter| letter.is_alphanumeric()).collect();
+        assert!(!text.contains("7.31") && !bare.contains("731万"), "{text}");
+    }
 }
 
 #[test]

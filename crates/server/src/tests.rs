@@ -707,6 +707,7 @@ async fn every_described_address_exists_and_every_reference_in_the_description_r
         "/api/v1/insights",
         "/api/v1/keys",
         "/api/v1/keys/{id}",
+        "/api/v1/knowledge/about/{path}",
         "/api/v1/knowledge/difference/{path}",
         "/api/v1/knowledge/files",
         "/api/v1/knowledge/files/{path}",
