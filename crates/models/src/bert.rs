@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use crate::ModelError;
-use crate::manifest::Manifest;
+use crate::encoder::Tokens;
+use crate::manifest::{Architecture, Manifest, Purpose};
 use crate::weights::{Matrix, Weights};
 
 /// Sizes of a network.
@@ -52,17 +53,24 @@ pub(crate) struct Embeddings {
     words: Matrix,
     /// Position vectors with the first token type's vector added, from the family's first position on.
     positions: Vec<f32>,
+    /// The same with the second type's vector, which only pairs of texts use; empty where a model does not tell them
+    /// apart.
+    second_positions: Vec<f32>,
     pub(crate) norm: Norm,
     hidden: usize,
 }
 
 impl Embeddings {
-    /// Writes the sum of a token's vectors, before normalisation. `out` has the hidden size.
-    pub(crate) fn write(&self, id: u32, position: usize, out: &mut [f32]) {
-        self.words.decode_row(id as usize, out);
-        let place = &self.positions[position * self.hidden..(position + 1) * self.hidden];
-        for (value, add) in out.iter_mut().zip(place) {
-            *value += add;
+    /// Writes the sums of a text's vectors, before normalisation. `out` is `[n_tokens, hidden]`.
+    pub(crate) fn write(&self, text: Tokens<'_>, out: &mut [f32]) {
+        let hidden = self.hidden;
+        for (position, (&id, row)) in text.ids.iter().zip(out.chunks_exact_mut(hidden)).enumerate() {
+            let is_second = position >= text.second_from && !self.second_positions.is_empty();
+            let positions = if is_second { &self.second_positions } else { &self.positions };
+            self.words.decode_row(id as usize, row);
+            for (value, add) in row.iter_mut().zip(&positions[position * hidden..(position + 1) * hidden]) {
+                *value += add;
+            }
         }
     }
 
@@ -72,10 +80,18 @@ impl Embeddings {
     }
 }
 
+/// What makes one number of the first token's vector: a dense layer, its hyperbolic tangent, and a row.
+pub(crate) struct ScoreHead {
+    pub(crate) dense: Linear,
+    pub(crate) out: Linear,
+}
+
 /// An opened model file with its sizes.
 pub(crate) struct Bert {
     pub(crate) config: Config,
     weights: Weights,
+    architecture: Architecture,
+    purpose: Purpose,
     /// What published files put before every name: nothing, `bert.` or `roberta.`.
     prefix: &'static str,
     position_offset: usize,
@@ -105,7 +121,8 @@ impl Bert {
         if !plausible {
             return Err(weights.damaged(format!("its sizes do not fit the manifest: {config:?}")));
         }
-        Ok(Self { config, weights, prefix, position_offset })
+        let Manifest { architecture, purpose, .. } = *manifest;
+        Ok(Self { config, weights, architecture, purpose, prefix, position_offset })
     }
 
     /// Reads the embedding tables.
@@ -114,20 +131,39 @@ impl Bert {
         let name = |part: &str| format!("{}embeddings.{part}", self.prefix);
         let words = self.weights.matrix(&name("word_embeddings.weight"), None, hidden)?;
         let types = self.weights.matrix(&name("token_type_embeddings.weight"), None, hidden)?;
-        let mut first_type = vec![0.0; hidden];
-        types.decode_row(0, &mut first_type);
         let positions = self.weights.matrix(
             &name("position_embeddings.weight"),
             Some(self.config.n_positions),
             hidden,
         )?;
-        let mut positions = positions.decode().split_off(self.position_offset * hidden);
-        for row in positions.chunks_exact_mut(hidden) {
-            for (value, add) in row.iter_mut().zip(&first_type) {
-                *value += add;
+        let positions = positions.decode().split_off(self.position_offset * hidden);
+        let of_type = |idx: usize| {
+            let mut type_vector = vec![0.0; hidden];
+            types.decode_row(idx, &mut type_vector);
+            let mut positions = positions.clone();
+            for row in positions.chunks_exact_mut(hidden) {
+                for (value, add) in row.iter_mut().zip(&type_vector) {
+                    *value += add;
+                }
             }
-        }
-        Ok(Embeddings { words, positions, norm: self.norm(&name("LayerNorm"))?, hidden })
+            positions
+        };
+        let tells_apart = self.purpose == Purpose::Rerank && types.n_rows > 1;
+        let second_positions = if tells_apart { of_type(1) } else { Vec::new() };
+        let norm = self.norm(&name("LayerNorm"))?;
+        Ok(Embeddings { words, positions: of_type(0), second_positions, norm, hidden })
+    }
+
+    /// Reads what makes the score of a reranker.
+    pub(crate) fn score_head(&self) -> Result<ScoreHead, ModelError> {
+        let hidden = self.config.hidden;
+        let (dense, out) = match self.architecture {
+            Architecture::XlmRoberta => ("classifier.dense".to_owned(), "classifier.out_proj"),
+            Architecture::Bert | Architecture::Qwen3 => {
+                (format!("{}pooler.dense", self.prefix), "classifier")
+            }
+        };
+        Ok(ScoreHead { dense: self.linear(&dense, hidden, hidden)?, out: self.linear(out, 1, hidden)? })
     }
 
     /// Reads one layer.

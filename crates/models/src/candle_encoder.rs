@@ -8,7 +8,7 @@ use candle_core::{D, Device, Tensor};
 
 use crate::ModelError;
 use crate::bert::{Bert, Config, Embeddings, Linear, Norm};
-use crate::encoder::{Encoder, Gate};
+use crate::encoder::{Encoder, Gate, Tokens};
 use crate::manifest::Pooling;
 
 /// The network with its matrices as `f32`.
@@ -65,16 +65,17 @@ impl CandleEncoder {
         Ok(Self { config: bert.config.clone(), embeddings: bert.embeddings()?, layers, pooling })
     }
 
-    fn encode_one(&self, ids: &[u32], gate: &dyn Gate) -> candle_core::Result<Vec<f32>> {
-        let (n_tokens, hidden) = (ids.len(), self.config.hidden);
+    /// `None` when the gate ended it.
+    fn encode_one(&self, text: Tokens<'_>, gate: &dyn Gate) -> candle_core::Result<Option<Vec<f32>>> {
+        let (n_tokens, hidden) = (text.ids.len(), self.config.hidden);
         let mut input = vec![0.0; n_tokens * hidden];
-        for (position, (&id, row)) in ids.iter().zip(input.chunks_exact_mut(hidden)).enumerate() {
-            self.embeddings.write(id, position, row);
-        }
+        self.embeddings.write(text, &mut input);
         let input = Tensor::from_vec(input, (n_tokens, hidden), &Device::Cpu)?;
         let mut state = self.normalise(&input, &norm(&self.embeddings.norm)?)?;
         for layer in &self.layers {
-            gate.pass();
+            if !gate.pass() {
+                return Ok(None);
+            }
             let attended = self.attention(&state, layer)?;
             let attended = layer.attention_output.forward(&attended)?;
             state = self.normalise(&(state + attended)?, &layer.attention_norm)?;
@@ -85,8 +86,9 @@ impl CandleEncoder {
         let pooled = match self.pooling {
             Pooling::Mean => state.mean(0)?,
             Pooling::Cls => state.get(0)?,
+            Pooling::Last => state.get(n_tokens - 1)?,
         };
-        pooled.to_vec1()
+        pooled.to_vec1().map(Some)
     }
 
     fn attention(&self, state: &Tensor, layer: &LayerTensors) -> candle_core::Result<Tensor> {
@@ -118,8 +120,9 @@ impl Encoder for CandleEncoder {
         self.embeddings.n_words()
     }
 
-    fn encode(&self, texts: &[&[u32]], gate: &dyn Gate) -> Result<Vec<Vec<f32>>, ModelError> {
-        texts.iter().map(|ids| self.encode_one(ids, gate).map_err(failed)).collect()
+    fn encode(&self, texts: &[Tokens<'_>], gate: &dyn Gate) -> Result<Vec<Vec<f32>>, ModelError> {
+        let encoded = texts.iter().map(|text| self.encode_one(*text, gate).map_err(failed));
+        encoded.map(|vector| vector?.ok_or(ModelError::Cancelled)).collect()
     }
 }
 

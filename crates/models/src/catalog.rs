@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::manifest::{Architecture, Pooling};
+use crate::manifest::{Architecture, Pooling, Purpose};
 
 /// A model on a hub: where it lies and how it is used.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -15,6 +15,9 @@ pub struct CatalogModel {
     /// Branch, tag or commit there.
     #[serde(default = "main_branch")]
     pub revision: String,
+    /// What it is for.
+    #[serde(default)]
+    pub purpose: Purpose,
     /// Layout of the network.
     pub architecture: Architecture,
     /// Length of the vectors.
@@ -29,6 +32,9 @@ pub struct CatalogModel {
     pub passage_prefix: String,
     /// Licence of the weights, an SPDX name.
     pub licence: String,
+    /// File name of the weights on the hub.
+    #[serde(default = "safetensors")]
+    pub weights: String,
     /// SHA-256 of files for which it is known beforehand, by name.
     #[serde(default)]
     pub sha256: std::collections::BTreeMap<String, String>,
@@ -36,6 +42,10 @@ pub struct CatalogModel {
 
 fn main_branch() -> String {
     "main".to_owned()
+}
+
+fn safetensors() -> String {
+    "model.safetensors".to_owned()
 }
 
 /// All models that are known by name, in the order of the list.

@@ -33,7 +33,6 @@ use crate::manifest::{FileEntry, MANIFEST_FILE, Manifest, Source, sha256_of, ver
 
 /// What earlier downloads were, beside the models' folders.
 const LOCK_FILE: &str = "models.lock";
-const WEIGHTS: &str = "model.safetensors";
 const TOKENIZER: &str = "tokenizer.json";
 const CONFIG: &str = "config.json";
 /// Beside a download while it is under way: the hub's `ETag` for it,
@@ -176,7 +175,7 @@ pub fn pull(
         .build()
         .map_err(|error| ModelError::Failed(error.to_string()))?;
     let mut files = Vec::new();
-    for name in [CONFIG, TOKENIZER, WEIGHTS] {
+    for name in [CONFIG, TOKENIZER, model.weights.as_str()] {
         let path = staging.join(name);
         let url = hub.url(model, name)?;
         let stated = runtime.block_on(hub.fetch(name, &url, &path, progress))?;
@@ -208,7 +207,7 @@ pub fn pull(
         return Err(error.into());
     }
     lock.write(&into.join(LOCK_FILE))?;
-    for name in [CONFIG, TOKENIZER, WEIGHTS] {
+    for name in [CONFIG, TOKENIZER, model.weights.as_str()] {
         let _ = std::fs::remove_file(staging.join(name).with_extension(WHOLE));
     }
     std::fs::rename(&staging, &folder).map_err(io(&folder))?;
@@ -223,9 +222,10 @@ fn forget(path: &Path) {
 }
 
 fn manifest_of(model: &CatalogModel, base: &Url, files: &[(FileEntry, Trust)]) -> Manifest {
-    let weights = files.iter().find(|(file, _)| file.name == WEIGHTS);
+    let weights = files.iter().find(|(file, _)| file.name == model.weights);
     Manifest {
         name: model.name.clone(),
+        purpose: model.purpose,
         architecture: model.architecture,
         dimension: model.dimension,
         max_tokens: model.max_tokens,
@@ -233,12 +233,12 @@ fn manifest_of(model: &CatalogModel, base: &Url, files: &[(FileEntry, Trust)]) -
         query_prefix: model.query_prefix.clone(),
         passage_prefix: model.passage_prefix.clone(),
         licence: model.licence.clone(),
-        weights: WEIGHTS.to_owned(),
+        weights: model.weights.clone(),
         tokenizer: TOKENIZER.to_owned(),
         source: Source {
             model: model.repository.clone(),
             package: format!("{} at {}", model.repository, model.revision),
-            file: WEIGHTS.to_owned(),
+            file: model.weights.clone(),
             sha256: weights.map(|(file, _)| file.sha256.clone()).unwrap_or_default(),
             made_with: format!("flightdeck models pull {}", model.name),
             notes: format!("As published; fetched from {}.", base.host_str().unwrap_or_default()),

@@ -297,6 +297,7 @@ fn manifest_of(
     };
     Manifest {
         name: NAME.to_owned(),
+        purpose: manifest::Purpose::Embed,
         architecture: Architecture::Bert,
         dimension: source.hidden,
         max_tokens: source.n_positions,

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::ModelError;
 use crate::bert::{Bert, Config, Embeddings, Norm};
-use crate::encoder::{Encoder, Gate, OpenGate};
+use crate::encoder::{Encoder, Gate, OpenGate, Tokens};
 use crate::kernels::{
     Activations, Blocks, Buffer, Head, Isa, Layout, PackedLinear, Scaling, Scratch, attend, linear,
     linear_gelu, normalise, quantise,
@@ -121,15 +121,15 @@ impl Int8Encoder {
     }
 
     /// Writes the first layer's input.
-    fn embed(&self, texts: &[&[u32]], workspace: &mut Workspace) {
+    fn embed(&self, texts: &[Tokens<'_>], workspace: &mut Workspace) {
         let hidden = self.config.hidden;
-        let n_tokens: usize = texts.iter().map(|ids| ids.len()).sum();
+        let n_tokens: usize = texts.iter().map(|text| text.ids.len()).sum();
         let state = &mut workspace.state.as_mut_slice()[..n_tokens * hidden];
-        let mut rows = state.chunks_exact_mut(hidden);
-        for ids in texts {
-            for (position, (&id, row)) in ids.iter().zip(&mut rows).enumerate() {
-                self.embeddings.write(id, position, row);
-            }
+        let mut rest = &mut *state;
+        for text in texts {
+            let (rows, following) = rest.split_at_mut(text.ids.len() * hidden);
+            self.embeddings.write(*text, rows);
+            rest = following;
         }
         let bytes = &mut workspace.state_bytes;
         normalise(self.isa, state, None, &self.embeddings.norm, self.config.epsilon, bytes, 0);
@@ -147,8 +147,9 @@ impl Int8Encoder {
         let attended = &mut workspace.attended.as_mut_slice()[..n_tokens * hidden];
         for head in 0..self.config.n_heads {
             let mut first = 0;
-            for ids in group.texts {
-                let range = (head * n_tokens + first) * size..(head * n_tokens + first + ids.len()) * size;
+            for text in group.texts {
+                let n_own = text.ids.len();
+                let range = (head * n_tokens + first) * size..(head * n_tokens + first + n_own) * size;
                 let work = Head {
                     queries: &queries[range.clone()],
                     keys: &keys[range.clone()],
@@ -157,7 +158,7 @@ impl Int8Encoder {
                 };
                 let out = &mut attended[first * hidden + head * size..];
                 attend(self.isa, work, &mut workspace.scratch, out, hidden);
-                first += ids.len();
+                first += n_own;
             }
         }
     }
@@ -231,12 +232,14 @@ impl Int8Encoder {
         columns
     }
 
-    fn run(&self, texts: &[&[u32]], split: bool, gate: &dyn Gate) -> Vec<Vec<f32>> {
-        let n_tokens: usize = texts.iter().map(|ids| ids.len()).sum();
+    fn run(&self, texts: &[Tokens<'_>], split: bool, gate: &dyn Gate) -> Result<Vec<Vec<f32>>, ModelError> {
+        let n_tokens: usize = texts.iter().map(|text| text.ids.len()).sum();
         let mut workspace = self.workspace(n_tokens);
         self.embed(texts, &mut workspace);
         for layer in &self.layers {
-            gate.pass();
+            if !gate.pass() {
+                return Err(ModelError::Cancelled);
+            }
             self.attention(layer, Group { texts, n_tokens, split }, &mut workspace);
             for first in (0..n_tokens).step_by(PORTION) {
                 self.feed_forward(layer, first, PORTION.min(n_tokens - first), split, &mut workspace);
@@ -244,20 +247,22 @@ impl Int8Encoder {
         }
         let vectors = self.pool(texts, &workspace.state.as_slice()[..n_tokens * self.config.hidden]);
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(workspace);
-        vectors
+        Ok(vectors)
     }
 
     /// One vector per text from the last layer's state.
-    fn pool(&self, texts: &[&[u32]], state: &[f32]) -> Vec<Vec<f32>> {
+    fn pool(&self, texts: &[Tokens<'_>], state: &[f32]) -> Vec<Vec<f32>> {
         let hidden = self.config.hidden;
         let mut rest = state;
         texts
             .iter()
-            .map(|ids| {
-                let (tokens, following) = rest.split_at(ids.len() * hidden);
+            .map(|text| {
+                let n_own = text.ids.len();
+                let (tokens, following) = rest.split_at(n_own * hidden);
                 rest = following;
                 match self.pooling {
                     Pooling::Cls => tokens[..hidden].to_vec(),
+                    Pooling::Last => tokens[(n_own - 1) * hidden..].to_vec(),
                     Pooling::Mean => {
                         let mut mean = vec![0.0; hidden];
                         for token in tokens.chunks_exact(hidden) {
@@ -265,7 +270,7 @@ impl Int8Encoder {
                                 *sum += value;
                             }
                         }
-                        let inverse = 1.0 / ids.len() as f32;
+                        let inverse = 1.0 / n_own as f32;
                         for sum in &mut mean {
                             *sum *= inverse;
                         }
@@ -286,19 +291,19 @@ impl Encoder for Int8Encoder {
         self.embeddings.n_words()
     }
 
-    fn encode(&self, texts: &[&[u32]], gate: &dyn Gate) -> Result<Vec<Vec<f32>>, ModelError> {
-        Ok(self.run(texts, false, gate))
+    fn encode(&self, texts: &[Tokens<'_>], gate: &dyn Gate) -> Result<Vec<Vec<f32>>, ModelError> {
+        self.run(texts, false, gate)
     }
 
     fn encode_question(&self, ids: &[u32]) -> Result<Vec<f32>, ModelError> {
-        Ok(self.run(&[ids], true, &OpenGate).concat())
+        Ok(self.run(&[Tokens::single(ids)], true, &OpenGate)?.concat())
     }
 }
 
 /// Texts that go through the network together.
 #[derive(Clone, Copy)]
 struct Group<'a> {
-    texts: &'a [&'a [u32]],
+    texts: &'a [Tokens<'a>],
     n_tokens: usize,
     /// Whether two threads of the current pool share every product.
     split: bool,

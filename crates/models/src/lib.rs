@@ -29,7 +29,10 @@
 //! * `int8_encoder` on `kernels`: the network in integers on AVX-512 VNNI, AVX-VNNI, AVX2 or plain Rust;
 //!   `candle_encoder`: the same in `f32` on candle, the yardstick and the fallback. Neither pads: a text's vector has
 //!   the same bits whatever it is batched with.
-//! * Pooling (mean or first token) and scaling to unit length.
+//! * `qwen3`: decoders as embedders, on candle.
+//! * Pooling (mean, first or last token) and scaling to unit length.
+//!
+//! `reranker` reads a question and a passage together on the same networks and kernels, and gives one score.
 //!
 //! `byte_rows` multiplies one vector with many on the same kernels, for a vector index.
 //!
@@ -56,6 +59,8 @@ mod local;
 mod local_generator;
 mod manifest;
 mod memory;
+mod qwen3;
+mod reranker;
 mod schedule;
 mod tokenizer;
 mod weights;
@@ -72,9 +77,11 @@ pub use import::{ImportOptions, ImportReport, import};
 pub use local::{Kernel, LoadOptions, LocalEmbedder, check_weights, load, load_with};
 pub use local_generator::{LocalGenerator, LocalSettings};
 pub use manifest::{
-    Architecture, FileEntry, ListedModel, MANIFEST_FILE, Manifest, Pooling, Source, list, verify,
+    Architecture, FileEntry, ListedModel, MANIFEST_FILE, Manifest, Pooling, Purpose, Source, list, verify,
 };
 pub use memory::{cpu_time, peak_memory_bytes};
+pub use reranker::{LocalReranker, load_reranker};
+pub use schedule::HeldBack;
 
 /// Turns texts into unit vectors of one dimension; more similar texts have a larger dot product.
 pub trait Embedder: Send + Sync {
@@ -95,6 +102,11 @@ pub trait Embedder: Send + Sync {
     fn kernel(&self) -> &'static str {
         "none"
     }
+    /// Makes passages that are being embedded wait until what comes back is dropped, for work on a question that is done
+    /// elsewhere; `None` where nothing here would be in its way.
+    fn hold_passages(&self) -> Option<HeldBack<'_>> {
+        None
+    }
     /// The unit vector of a question (query prefix added).
     ///
     /// # Errors
@@ -110,6 +122,33 @@ pub trait Embedder: Send + Sync {
         texts: &[&str],
         progress: &(dyn Fn(usize) -> bool + Sync),
     ) -> Result<Vec<Vec<f32>>, ModelError>;
+}
+
+/// Says how well passages answer a question, reading both together.
+pub trait Reranker: Send + Sync {
+    /// Names weights and use, as [`Embedder::id`] does.
+    fn id(&self) -> &str;
+    /// The model's name alone, for people: its id up to the `@`.
+    fn name(&self) -> &str {
+        let id = self.id();
+        id.split_once('@').map_or(id, |(name, _)| name)
+    }
+    /// Name of the way it computes, for reports.
+    fn kernel(&self) -> &'static str {
+        "none"
+    }
+    /// One logit a passage, in the order given: larger is better, below 0 is less likely an answer than not.
+    /// `going_on` is asked again and again, from any thread; when it returns `false` the work stops with
+    /// [`ModelError::Cancelled`].
+    ///
+    /// # Errors
+    /// As [`ModelError`].
+    fn score(
+        &self,
+        question: &str,
+        passages: &[&str],
+        going_on: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Vec<f32>, ModelError>;
 }
 
 /// Why a model cannot be loaded or used.

@@ -10,13 +10,14 @@ use lru::LruCache;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-use crate::bert::Bert;
+use crate::bert::{Bert, ScoreHead};
 use crate::candle_encoder::CandleEncoder;
-use crate::encoder::Encoder;
+use crate::encoder::{Encoder, Tokens};
 use crate::int8_encoder::Int8Encoder;
 use crate::kernels::Isa;
-use crate::manifest::{Manifest, Pooling};
-use crate::schedule::Schedule;
+use crate::manifest::{Architecture, Manifest, Pooling, Purpose};
+use crate::qwen3::Qwen3Encoder;
+use crate::schedule::{HeldBack, Schedule};
 use crate::tokenizer::Tokenizer;
 use crate::{Embedder, ModelError};
 
@@ -107,23 +108,7 @@ pub fn load(dir: &Path, threads: usize) -> Result<Arc<dyn Embedder>, ModelError>
 /// As [`load`]; [`ModelError::Failed`] also when this machine or the model's sizes rule the kernel out.
 pub fn load_with(dir: &Path, options: LoadOptions) -> Result<LocalEmbedder, ModelError> {
     let started = Instant::now();
-    let manifest = Manifest::open(dir)?;
-    manifest.check_sizes(dir)?;
-    let (contents, tokenizer, encoder) = std::thread::scope(|scope| {
-        let contents = scope.spawn(|| manifest.check_contents(dir, MAX_CHECKED_BYTES));
-        let tokenizer = scope.spawn(|| Tokenizer::open(&dir.join(&manifest.tokenizer)));
-        let encoder =
-            Bert::open(dir, &manifest).and_then(|bert| encoder(&bert, manifest.pooling, options.kernel));
-        (contents.join(), tokenizer.join(), encoder)
-    });
-    let stopped = |_| ModelError::Failed("loading was stopped by a panic".to_owned());
-    // Damage that the checksum finds is the better explanation of whatever else went wrong.
-    contents.map_err(stopped)??;
-    let (tokenizer, encoder) = (tokenizer.map_err(stopped)??, encoder?);
-    if encoder.n_words() < tokenizer.n_pieces() {
-        let reason = format!("{} pieces for {} word embeddings", tokenizer.n_pieces(), encoder.n_words());
-        return Err(ModelError::Damaged { path: dir.join(&manifest.tokenizer), reason });
-    }
+    let Opened { manifest, tokenizer, encoder, .. } = open(dir, Purpose::Embed, options.kernel)?;
     let threads = options.threads.max(1);
     let pool = thread_pool("passages", threads)?;
     let question_pool = thread_pool("question", threads.min(QUESTION_THREADS))?;
@@ -143,12 +128,61 @@ pub fn load_with(dir: &Path, options: LoadOptions) -> Result<LocalEmbedder, Mode
     })
 }
 
-fn thread_pool(name: &'static str, threads: usize) -> Result<ThreadPool, ModelError> {
+/// A model that was read and checked.
+pub(crate) struct Opened {
+    pub(crate) manifest: Manifest,
+    pub(crate) tokenizer: Tokenizer,
+    pub(crate) encoder: Box<dyn Encoder>,
+    /// There for a reranker, and for no other model.
+    pub(crate) head: Option<ScoreHead>,
+}
+
+/// Reads the model in `dir`, which must be for `purpose`, and checks its files.
+///
+/// # Errors
+/// As [`load_with`].
+pub(crate) fn open(dir: &Path, purpose: Purpose, kernel: Kernel) -> Result<Opened, ModelError> {
+    let manifest = Manifest::open(dir)?;
+    manifest.check_purpose(dir, purpose)?;
+    manifest.check_sizes(dir)?;
+    let (contents, tokenizer, network) = std::thread::scope(|scope| {
+        let contents = scope.spawn(|| manifest.check_contents(dir, MAX_CHECKED_BYTES));
+        let tokenizer = scope.spawn(|| Tokenizer::open(&dir.join(&manifest.tokenizer)));
+        (contents.join(), tokenizer.join(), network(dir, &manifest, kernel))
+    });
+    let stopped = |_| ModelError::Failed("loading was stopped by a panic".to_owned());
+    // Damage that the checksum finds is the better explanation of whatever else went wrong.
+    contents.map_err(stopped)??;
+    let (tokenizer, (encoder, head)) = (tokenizer.map_err(stopped)??, network?);
+    if encoder.n_words() < tokenizer.n_pieces() {
+        let reason = format!("{} pieces for {} word embeddings", tokenizer.n_pieces(), encoder.n_words());
+        return Err(ModelError::Damaged { path: dir.join(&manifest.tokenizer), reason });
+    }
+    Ok(Opened { manifest, tokenizer, encoder, head })
+}
+
+pub(crate) fn thread_pool(name: &'static str, threads: usize) -> Result<ThreadPool, ModelError> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .thread_name(move |idx| format!("{name}-{idx}"))
         .build()
         .map_err(|error| ModelError::Failed(error.to_string()))
+}
+
+type Network = (Box<dyn Encoder>, Option<ScoreHead>);
+
+fn network(dir: &Path, manifest: &Manifest, kernel: Kernel) -> Result<Network, ModelError> {
+    if manifest.architecture == Architecture::Qwen3 {
+        if !matches!(kernel, Kernel::Auto | Kernel::Candle) {
+            return Err(unsuitable(kernel));
+        }
+        return Ok((Box::new(Qwen3Encoder::open(dir, manifest)?), None));
+    }
+    let bert = Bert::open(dir, manifest)?;
+    let head = (manifest.purpose == Purpose::Rerank).then(|| bert.score_head()).transpose()?;
+    // A score is made of the first token, whatever the manifest says of pooling.
+    let pooling = if head.is_some() { Pooling::Cls } else { manifest.pooling };
+    Ok((encoder(&bert, pooling, kernel)?, head))
 }
 
 fn encoder(bert: &Bert, pooling: Pooling, kernel: Kernel) -> Result<Box<dyn Encoder>, ModelError> {
@@ -160,7 +194,11 @@ fn encoder(bert: &Bert, pooling: Pooling, kernel: Kernel) -> Result<Box<dyn Enco
     if matches!(kernel, Kernel::Auto | Kernel::Candle) {
         return Ok(Box::new(CandleEncoder::new(bert, pooling)?));
     }
-    Err(ModelError::Failed(format!("the kernel {kernel:?} does not suit this machine or the model's sizes")))
+    Err(unsuitable(kernel))
+}
+
+fn unsuitable(kernel: Kernel) -> ModelError {
+    ModelError::Failed(format!("the kernel {kernel:?} does not suit this machine or the model's sizes"))
 }
 
 /// Reads every tensor of the model in `dir` without computing with it: finds weights that do not fit their
@@ -170,8 +208,14 @@ fn encoder(bert: &Bert, pooling: Pooling, kernel: Kernel) -> Result<Box<dyn Enco
 /// [`ModelError::Missing`] or [`ModelError::Damaged`].
 pub fn check_weights(dir: &Path) -> Result<(), ModelError> {
     let manifest = Manifest::open(dir)?;
+    if manifest.architecture == Architecture::Qwen3 {
+        return Qwen3Encoder::open(dir, &manifest).map(drop);
+    }
     let bert = Bert::open(dir, &manifest)?;
     bert.embeddings()?;
+    if manifest.purpose == Purpose::Rerank {
+        bert.score_head()?;
+    }
     for idx in 0..bert.config.n_layers {
         bert.layer(idx)?;
     }
@@ -239,6 +283,10 @@ impl Embedder for LocalEmbedder {
         self.encoder.kernel()
     }
 
+    fn hold_passages(&self) -> Option<HeldBack<'_>> {
+        Some(self.schedule.hold_back())
+    }
+
     fn embed_query(&self, text: &str) -> Result<Vec<f32>, ModelError> {
         let remembered = || self.questions.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(vector) = remembered().get(text) {
@@ -262,7 +310,8 @@ impl Embedder for LocalEmbedder {
             let prefix = &self.manifest.passage_prefix;
             let ids: Vec<Vec<u32>> =
                 texts.par_iter().map(|text| self.tokenize(prefix, text)).collect::<Result<_, _>>()?;
-            let groups = groups(&ids);
+            let lengths: Vec<usize> = ids.iter().map(Vec::len).collect();
+            let groups = groups(&lengths);
             let found: Vec<Vec<(usize, Vec<f32>)>> = groups
                 .par_iter()
                 .with_max_len(1)
@@ -270,7 +319,8 @@ impl Embedder for LocalEmbedder {
                     if cancelled.load(Ordering::Relaxed) {
                         return Err(ModelError::Cancelled);
                     }
-                    let members: Vec<&[u32]> = group.iter().map(|&idx| ids[idx].as_slice()).collect();
+                    let members: Vec<Tokens<'_>> =
+                        group.iter().map(|&idx| Tokens::single(&ids[idx])).collect();
                     let vectors = self.encoder.encode(&members, &self.schedule)?;
                     let vectors = vectors.into_iter().map(unit).collect::<Result<Vec<_>, _>>()?;
                     let n_done = n_done.fetch_add(group.len(), Ordering::Relaxed) + group.len();
@@ -290,19 +340,20 @@ impl Embedder for LocalEmbedder {
     }
 }
 
-/// The texts in work items of about [`GROUP_TOKENS`] tokens, longest texts first so that the last items are small.
-fn groups(ids: &[Vec<u32>]) -> Vec<Vec<usize>> {
-    let mut order: Vec<usize> = (0..ids.len()).collect();
-    order.sort_by_key(|&idx| std::cmp::Reverse(ids[idx].len()));
+/// Texts of these lengths in work items of about [`GROUP_TOKENS`] tokens, longest texts first so that the last items are
+/// small.
+pub(crate) fn groups(lengths: &[usize]) -> Vec<Vec<usize>> {
+    let mut order: Vec<usize> = (0..lengths.len()).collect();
+    order.sort_by_key(|&idx| std::cmp::Reverse(lengths[idx]));
     let mut groups = Vec::new();
     let mut current = Vec::new();
     let mut n_tokens = 0;
     for idx in order {
-        if !current.is_empty() && n_tokens + ids[idx].len() > GROUP_TOKENS {
+        if !current.is_empty() && n_tokens + lengths[idx] > GROUP_TOKENS {
             groups.push(std::mem::take(&mut current));
             n_tokens = 0;
         }
-        n_tokens += ids[idx].len();
+        n_tokens += lengths[idx];
         current.push(idx);
     }
     if !current.is_empty() {
@@ -329,13 +380,13 @@ mod tests {
 
     #[test]
     fn groups_hold_every_text_once_and_stay_within_their_size() {
-        let ids: Vec<Vec<u32>> = [3, 400, 200, 100, 30, 1, 319, 8].iter().map(|&n| vec![0; n]).collect();
-        let groups = groups(&ids);
+        let lengths = [3, 400, 200, 100, 30, 1, 319, 8];
+        let groups = groups(&lengths);
         let mut all: Vec<usize> = groups.concat();
         all.sort_unstable();
-        assert_eq!(all, (0..ids.len()).collect::<Vec<_>>());
+        assert_eq!(all, (0..lengths.len()).collect::<Vec<_>>());
         for group in &groups {
-            let n_tokens: usize = group.iter().map(|&idx| ids[idx].len()).sum();
+            let n_tokens: usize = group.iter().map(|&idx| lengths[idx]).sum();
             assert!(group.len() == 1 || n_tokens <= GROUP_TOKENS);
         }
     }

@@ -17,9 +17,12 @@ pub const MANIFEST_FILE: &str = "manifest.toml";
 pub struct Manifest {
     /// Name, equal to the folder's.
     pub name: String,
+    /// What the model is for; a manifest that does not say is an embedder's.
+    #[serde(default, skip_serializing_if = "Purpose::is_embedding")]
+    pub purpose: Purpose,
     /// Layout of the network.
     pub architecture: Architecture,
-    /// Length of the vectors.
+    /// Length of the vectors; for a reranker that of a token's vector inside the network.
     pub dimension: usize,
     /// Longest input in tokens, special tokens included.
     pub max_tokens: usize,
@@ -41,7 +44,25 @@ pub struct Manifest {
     pub file: Vec<FileEntry>,
 }
 
-/// Layout of the network; the families differ in where positions start.
+/// What a model does with texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Purpose {
+    /// A text becomes a vector.
+    #[default]
+    Embed,
+    /// A question and a passage, read together, become a score.
+    Rerank,
+}
+
+impl Purpose {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+    fn is_embedding(&self) -> bool {
+        *self == Self::Embed
+    }
+}
+
+/// Layout of the network; the encoders differ in where positions start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Architecture {
@@ -49,13 +70,15 @@ pub enum Architecture {
     Bert,
     /// Positions start at 2, after the padding id (XLM-R, multilingual-e5-base and -large, bge-m3).
     XlmRoberta,
+    /// A decoder with rotary positions from 0 (Qwen3-Embedding).
+    Qwen3,
 }
 
 impl Architecture {
     /// Position of the first token.
     pub fn position_offset(self) -> usize {
         match self {
-            Self::Bert => 0,
+            Self::Bert | Self::Qwen3 => 0,
             Self::XlmRoberta => 2,
         }
     }
@@ -69,6 +92,8 @@ pub enum Pooling {
     Mean,
     /// The first token's.
     Cls,
+    /// The last token's.
+    Last,
 }
 
 impl Pooling {
@@ -77,6 +102,7 @@ impl Pooling {
         match self {
             Self::Mean => "mean",
             Self::Cls => "cls",
+            Self::Last => "last",
         }
     }
 }
@@ -128,6 +154,9 @@ impl Manifest {
         if !named(&manifest.weights) || !named(&manifest.tokenizer) {
             return Err(damaged("weights or tokenizer is not among the files".to_owned()));
         }
+        if manifest.purpose == Purpose::Rerank && manifest.architecture == Architecture::Qwen3 {
+            return Err(damaged("rerankers are networks of the families bert and xlm-roberta".to_owned()));
+        }
         if manifest.file.iter().any(|entry| Path::new(&entry.name).components().count() != 1) {
             return Err(damaged("a file lies outside the folder".to_owned()));
         }
@@ -149,6 +178,21 @@ impl Manifest {
             self.query_prefix,
             self.passage_prefix,
         )
+    }
+
+    /// Checks that the model in `dir` is for `wanted`.
+    ///
+    /// # Errors
+    /// [`ModelError::Damaged`] that says what it is for instead.
+    pub(crate) fn check_purpose(&self, dir: &Path, wanted: Purpose) -> Result<(), ModelError> {
+        if self.purpose == wanted {
+            return Ok(());
+        }
+        let reason = match wanted {
+            Purpose::Embed => "it is a reranker, which gives no vectors",
+            Purpose::Rerank => "it is an embedder; a reranker's manifest says purpose = \"rerank\"",
+        };
+        Err(ModelError::Damaged { path: dir.join(MANIFEST_FILE), reason: reason.to_owned() })
     }
 
     /// Checks the SHA-256 of every file of at most `max_bytes`.

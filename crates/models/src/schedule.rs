@@ -41,15 +41,38 @@ impl Schedule {
     }
 }
 
+impl Schedule {
+    /// Holds passages back without taking a question's place, for work on a question that is done elsewhere.
+    pub(crate) fn hold_back(&self) -> HeldBack<'_> {
+        self.n_waiting.fetch_add(1, Ordering::SeqCst);
+        HeldBack { schedule: self }
+    }
+}
+
 impl Gate for Schedule {
-    fn pass(&self) {
+    fn pass(&self) -> bool {
         if self.n_waiting.load(Ordering::SeqCst) == 0 {
-            return;
+            return true;
         }
         let mut n_running = self.n_running.lock().unwrap_or_else(PoisonError::into_inner);
         while self.n_waiting.load(Ordering::SeqCst) > 0 {
             n_running = self.changed.wait(n_running).unwrap_or_else(PoisonError::into_inner);
         }
+        true
+    }
+}
+
+/// Passages wait as long as this lives.
+pub struct HeldBack<'a> {
+    schedule: &'a Schedule,
+}
+
+impl Drop for HeldBack<'_> {
+    fn drop(&mut self) {
+        self.schedule.n_waiting.fetch_sub(1, Ordering::SeqCst);
+        // Under the lock, so that no passage falls asleep between its look and this call.
+        let _n_running = self.schedule.n_running.lock().unwrap_or_else(PoisonError::into_inner);
+        self.schedule.changed.notify_all();
     }
 }
 
@@ -87,6 +110,24 @@ mod tests {
             std::thread::yield_now();
             assert_eq!(passed.load(Ordering::SeqCst), 0);
             drop(second);
+        });
+        assert_eq!(passed.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn passages_wait_for_what_is_done_elsewhere_and_questions_do_not() {
+        let schedule = Schedule::new(1);
+        let passed = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            let held = schedule.hold_back();
+            scope.spawn(|| {
+                schedule.pass();
+                passed.fetch_add(1, Ordering::SeqCst);
+            });
+            drop(schedule.question());
+            std::thread::yield_now();
+            assert_eq!(passed.load(Ordering::SeqCst), 0);
+            drop(held);
         });
         assert_eq!(passed.load(Ordering::SeqCst), 1);
     }

@@ -80,6 +80,38 @@ impl Tokenizer {
         }
     }
 
+    /// The ids of `text` without special tokens, the first `limit` of them.
+    ///
+    /// # Errors
+    /// [`ModelError::Failed`] when the general tokeniser fails.
+    pub(crate) fn content(&self, text: &str, limit: usize) -> Result<Vec<u32>, ModelError> {
+        match self {
+            Self::Unigram(unigram) => Ok(unigram.encode(text, limit)),
+            Self::General(general) => {
+                let mut ids = general.encode_fast(text, false).map_err(failed)?.get_ids().to_vec();
+                ids.truncate(limit);
+                Ok(ids)
+            }
+        }
+    }
+
+    /// The special tokens before a text, and those after it.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub(crate) fn special_ids(&self) -> Result<(Vec<u32>, Vec<u32>), ModelError> {
+        match self {
+            Self::Unigram(unigram) => Ok((unigram.prefix().to_vec(), unigram.suffix().to_vec())),
+            Self::General(general) => {
+                let encoding = general.encode_fast("a", true).map_err(failed)?;
+                let (ids, mask) = (encoding.get_ids(), encoding.get_special_tokens_mask());
+                let n_before = mask.iter().take_while(|&&mask| mask == 1).count();
+                let n_after = mask[n_before..].iter().rev().take_while(|&&mask| mask == 1).count();
+                Ok((ids[..n_before].to_vec(), ids[ids.len() - n_after..].to_vec()))
+            }
+        }
+    }
+
     /// Number of tokens of `text` without special tokens. A text that the general tokeniser refuses counts its
     /// characters, which is never fewer.
     pub(crate) fn count(&self, text: &str) -> usize {

@@ -1,4 +1,4 @@
-//! Named tensors from a GGUF or safetensors file.
+//! Named tensors from a GGUF, safetensors or `PyTorch` file.
 //!
 //! The header is read and checked against the file's length at once; a tensor's bytes are read when asked for, so
 //! that loading never holds the file twice. The file is read and not mapped: a mapped file that another process
@@ -10,6 +10,8 @@ use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use candle_core::DType;
+use candle_core::pickle::PthTensors;
 use candle_core::quantized::{GgmlDType, gguf_file};
 use half::f16;
 
@@ -144,16 +146,24 @@ struct Place {
     n_bytes: usize,
 }
 
+/// What gives a tensor's bytes.
+enum Store {
+    /// They lie at their place in the file.
+    Plain(Mutex<File>),
+    /// They lie in an archive; candle reads its list, which is in Python's pickle, without running anything.
+    Archive(PthTensors),
+}
+
 /// The tensors of a file.
 pub(crate) struct Weights {
     path: PathBuf,
-    file: Mutex<File>,
+    store: Store,
     places: HashMap<String, Place>,
     metadata: HashMap<String, gguf_file::Value>,
 }
 
 impl Weights {
-    /// Opens a `.gguf` or `.safetensors` file.
+    /// Opens a `.gguf`, a `.safetensors` or a `PyTorch` `.bin` file.
     ///
     /// # Errors
     /// [`ModelError::Missing`] or [`ModelError::Damaged`].
@@ -161,14 +171,16 @@ impl Weights {
         let file = File::open(path).map_err(|error| crate::manifest::unreadable(path, &error))?;
         let length = file.metadata().map_err(|error| crate::manifest::unreadable(path, &error))?.len();
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-        let header = match extension {
-            "gguf" => read_gguf(&file, length),
-            "safetensors" => read_safetensors(&file, length),
+        let plain = |header: Header, file| (header, Store::Plain(Mutex::new(file)));
+        let read = match extension {
+            "gguf" => read_gguf(&file, length).map(|header| plain(header, file)),
+            "safetensors" => read_safetensors(&file, length).map(|header| plain(header, file)),
+            "bin" => read_archive(path, length),
             other => Err(format!("weights of the kind {other:?} are not supported")),
         };
-        let (places, metadata) =
-            header.map_err(|reason| ModelError::Damaged { path: path.to_owned(), reason })?;
-        Ok(Self { path: path.to_owned(), file: Mutex::new(file), places, metadata })
+        let ((places, metadata), store) =
+            read.map_err(|reason| ModelError::Damaged { path: path.to_owned(), reason })?;
+        Ok(Self { path: path.to_owned(), store, places, metadata })
     }
 
     /// True for GGUF, which carries the network's sizes.
@@ -197,7 +209,7 @@ impl Weights {
         let place = self.place(name)?;
         match place.shape.as_slice() {
             &[rows, columns] if columns == n_columns && rows > 0 && n_rows.is_none_or(|n| n == rows) => {
-                let bytes = self.bytes(place)?;
+                let bytes = self.bytes(name, place)?;
                 Ok(Matrix { format: place.format, n_rows: rows, n_columns, bytes })
             }
             shape => Err(self.damaged(format!("tensor {name} has the shape {shape:?}"))),
@@ -211,7 +223,7 @@ impl Weights {
             return Err(self.damaged(format!("tensor {name} has the shape {:?}, not [{n}]", place.shape)));
         }
         let mut values = vec![0.0; n];
-        place.format.decode_row(&self.bytes(place)?, &mut values);
+        place.format.decode_row(&self.bytes(name, place)?, &mut values);
         Ok(values)
     }
 
@@ -224,9 +236,16 @@ impl Weights {
         self.places.get(name).ok_or_else(|| self.damaged(format!("there is no tensor {name}")))
     }
 
-    fn bytes(&self, place: &Place) -> Result<Vec<u8>, ModelError> {
+    fn bytes(&self, name: &str, place: &Place) -> Result<Vec<u8>, ModelError> {
+        let file = match &self.store {
+            Store::Plain(file) => file,
+            Store::Archive(archive) => {
+                return archived_bytes(archive, name, place.format)
+                    .map_err(|error| self.damaged(format!("tensor {name}: {error}")));
+            }
+        };
         let mut bytes = vec![0; place.n_bytes];
-        let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut file = file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         file.seek(SeekFrom::Start(place.start))
             .and_then(|_| file.read_exact(&mut bytes))
             .map_err(|error| self.damaged(error.to_string()))?;
@@ -277,6 +296,42 @@ fn read_gguf(file: &File, length: u64) -> Result<Header, String> {
         places.insert(name.clone(), checked_place(name, format, info.shape.dims().to_vec(), start, length)?);
     }
     Ok((places, content.metadata))
+}
+
+/// The list of an archive as `PyTorch` writes it.
+fn read_archive(path: &Path, length: u64) -> Result<(Header, Store), String> {
+    let archive = PthTensors::new(path, None).map_err(|error| error.to_string())?;
+    let mut places = HashMap::new();
+    for (name, info) in archive.tensor_infos() {
+        let format = match info.dtype {
+            DType::F32 => Format::F32,
+            DType::F16 => Format::F16,
+            DType::BF16 => Format::Bf16,
+            // Position ids are integers here too.
+            _ => continue,
+        };
+        if !info.layout.is_contiguous() || info.layout.start_offset() != 0 {
+            return Err(format!("tensor {name} is a part of another, which is not supported"));
+        }
+        let shape = info.layout.dims().to_vec();
+        places.insert(name.clone(), checked_place(name, format, shape, 0, length)?);
+    }
+    Ok(((places, HashMap::new()), Store::Archive(archive)))
+}
+
+/// A tensor of an archive, as it is stored.
+fn archived_bytes(archive: &PthTensors, name: &str, format: Format) -> candle_core::Result<Vec<u8>> {
+    let missing = || candle_core::Error::Msg("it is listed and not there".to_owned());
+    let tensor = archive.get(name)?.ok_or_else(missing)?.flatten_all()?;
+    Ok(match format {
+        Format::F16 => tensor.to_vec1::<f16>()?.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        Format::Bf16 => {
+            tensor.to_vec1::<half::bf16>()?.iter().flat_map(|value| value.to_le_bytes()).collect()
+        }
+        Format::F32 | Format::Q8_0 | Format::Q4_0 => {
+            tensor.to_vec1::<f32>()?.iter().flat_map(|value| value.to_le_bytes()).collect()
+        }
+    })
 }
 
 fn read_safetensors(mut file: &File, length: u64) -> Result<Header, String> {

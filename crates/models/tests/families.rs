@@ -34,6 +34,57 @@ fn every_family_gives_the_reference_s_ids_and_vectors_on_every_kernel() {
 }
 
 #[test]
+fn weights_as_pytorch_writes_them_are_the_same_weights() {
+    let (folder, archived) =
+        (tiny::model(Architecture::Bert, Pooling::Cls), tempfile::tempdir().expect("a folder"));
+    let files = ["config.json", "tokenizer.json", "pytorch_model.bin"];
+    for name in files {
+        std::fs::copy(tiny::data(Architecture::Bert).join(name), archived.path().join(name))
+            .expect("it is copied");
+    }
+    let text = std::fs::read_to_string(folder.path().join("manifest.toml")).expect("it is there");
+    let mut manifest: toml::Table = text.parse().expect("it is TOML");
+    manifest.insert("weights".to_owned(), "pytorch_model.bin".into());
+    let entries = files.map(|name| {
+        let content = std::fs::read(archived.path().join(name)).expect("it is there");
+        let (size, sum) = (i64::try_from(content.len()).expect("it is small"), tiny::sha256(&content));
+        toml::Value::Table(toml::Table::from_iter([
+            ("name".to_owned(), name.into()),
+            ("size".to_owned(), size.into()),
+            ("sha256".to_owned(), sum.into()),
+        ]))
+    });
+    manifest.insert("file".to_owned(), toml::Value::Array(entries.to_vec()));
+    std::fs::write(archived.path().join("manifest.toml"), manifest.to_string()).expect("it is written");
+    let vector = |folder: &std::path::Path| {
+        let model = load_with(folder, LoadOptions { threads: 1, kernel: Kernel::Candle }).expect("it loads");
+        model.embed_query("换线时间").expect("it computes")
+    };
+    assert_eq!(vector(folder.path()), vector(archived.path()));
+    let cut = std::fs::read(archived.path().join("pytorch_model.bin")).expect("it is there");
+    for length in [0, 100, cut.len() / 2, cut.len() - 30] {
+        std::fs::write(archived.path().join("pytorch_model.bin"), &cut[..length]).expect("it is written");
+        assert!(flightdeck_models::check_weights(archived.path()).is_err(), "cut to {length}");
+    }
+}
+
+#[test]
+fn a_decoder_gives_the_reference_s_ids_and_vectors() {
+    let folder = tiny::model(Architecture::Qwen3, Pooling::Last);
+    for kernel in [Kernel::Auto, Kernel::Candle] {
+        let model = load_with(folder.path(), LoadOptions { threads: 1, kernel }).expect("it loads");
+        for case in tiny::golden(Architecture::Qwen3) {
+            assert_eq!(model.token_ids(&case.text).expect("it cuts"), case.ids, "{}", case.text);
+            let vectors = model.embed_passages(&[&case.text, "价"], &|_| true).expect("it computes");
+            let alike = cosine(&vectors[0], &case.vector);
+            assert!(alike > 0.999_99, "{kernel:?} {}: {alike}", case.text);
+        }
+    }
+    let portable = load_with(folder.path(), LoadOptions { threads: 1, kernel: Kernel::Portable });
+    assert!(matches!(portable.err(), Some(ModelError::Failed(_))), "no integer kernel knows its layers");
+}
+
+#[test]
 fn a_wrong_pooling_or_family_would_be_seen() {
     let golden = &tiny::golden(Architecture::Bert)[0];
     let folder = tiny::model(Architecture::Bert, Pooling::Mean);

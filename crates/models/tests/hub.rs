@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use flightdeck_models::{
-    Architecture, CatalogModel, Embedder, HubSettings, Kernel, LoadOptions, Pooling, PullError, Trust,
-    load_with, pull,
+    Architecture, CatalogModel, Embedder, HubSettings, Kernel, LoadOptions, Pooling, PullError, Purpose,
+    Trust, load_with, pull,
 };
 
 const WEIGHTS: &str = "model.safetensors";
@@ -117,6 +117,7 @@ fn entry() -> CatalogModel {
         name: "tiny".to_owned(),
         repository: "someone/tiny".to_owned(),
         revision: "main".to_owned(),
+        purpose: Purpose::Embed,
         architecture: Architecture::Bert,
         dimension: 64,
         max_tokens: 40,
@@ -124,6 +125,7 @@ fn entry() -> CatalogModel {
         query_prefix: String::new(),
         passage_prefix: String::new(),
         licence: "Apache-2.0".to_owned(),
+        weights: WEIGHTS.to_owned(),
         sha256: std::collections::BTreeMap::new(),
     }
 }

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use flightdeck_models::{Architecture, FileEntry, MANIFEST_FILE, Manifest, Pooling, Source};
+use flightdeck_models::{Architecture, FileEntry, MANIFEST_FILE, Manifest, Pooling, Purpose, Source};
 use sha2::{Digest, Sha256};
 
 pub const FILES: [&str; 3] = ["config.json", "tokenizer.json", "model.safetensors"];
@@ -16,12 +16,45 @@ pub struct Case {
     pub vector: Vec<f32>,
 }
 
+/// What the reference gives for a question and a passage.
+#[derive(serde::Deserialize)]
+pub struct Pair {
+    pub question: String,
+    pub passage: String,
+    pub ids: Vec<u32>,
+    pub second_from: usize,
+    pub score: f32,
+}
+
 pub fn data(family: Architecture) -> PathBuf {
-    let name = match family {
-        Architecture::Bert => "tiny-bert",
-        Architecture::XlmRoberta => "tiny-xlm-roberta",
+    data_of(family, Purpose::Embed)
+}
+
+pub fn data_of(family: Architecture, purpose: Purpose) -> PathBuf {
+    let name = match (family, purpose) {
+        (Architecture::Bert, Purpose::Embed) => "tiny-bert",
+        (Architecture::XlmRoberta, Purpose::Embed) => "tiny-xlm-roberta",
+        (Architecture::Bert, Purpose::Rerank) => "tiny-bert-reranker",
+        (Architecture::XlmRoberta, Purpose::Rerank) => "tiny-xlm-roberta-reranker",
+        (Architecture::Qwen3, _) => "tiny-qwen3",
     };
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
+}
+
+pub fn golden_pairs(family: Architecture) -> Vec<Pair> {
+    let text = std::fs::read(data_of(family, Purpose::Rerank).join("golden.json"));
+    serde_json::from_slice(&text.expect("the reference is there")).expect("it is a list of pairs")
+}
+
+/// A copy of a tiny reranker with a manifest.
+pub fn reranker(family: Architecture) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder is made");
+    for name in FILES {
+        std::fs::copy(data_of(family, Purpose::Rerank).join(name), folder.path().join(name))
+            .expect("it is copied");
+    }
+    describe_as(folder.path(), family, Pooling::Cls, Purpose::Rerank);
+    folder
 }
 
 pub fn golden(family: Architecture) -> Vec<Case> {
@@ -45,6 +78,11 @@ pub fn model(family: Architecture, pooling: Pooling) -> tempfile::TempDir {
 
 /// Writes the manifest of the files in `folder`.
 pub fn describe(folder: &Path, family: Architecture, pooling: Pooling) {
+    describe_as(folder, family, pooling, Purpose::Embed);
+}
+
+/// As [`describe`], for a model of this purpose.
+pub fn describe_as(folder: &Path, family: Architecture, pooling: Pooling, purpose: Purpose) {
     let file = FILES
         .map(|name| {
             let content = std::fs::read(folder.join(name)).expect("it is there");
@@ -53,6 +91,7 @@ pub fn describe(folder: &Path, family: Architecture, pooling: Pooling) {
         .to_vec();
     let manifest = Manifest {
         name: "tiny".to_owned(),
+        purpose,
         architecture: family,
         dimension: 64,
         max_tokens: 40,
