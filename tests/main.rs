@@ -22,6 +22,7 @@ mod packed;
 mod promises;
 mod reading;
 mod rep;
+mod reranker;
 mod support;
 mod trouble;
 mod watching;

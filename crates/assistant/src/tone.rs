@@ -254,7 +254,7 @@ fn english(
         mode: Mode::Vector,
         top_k: AMONG,
     };
-    let mut passages = index.search(&query)?;
+    let mut passages = index.search_fused(&query)?;
     passages.retain(|passage| {
         passage.superseded_by.is_none()
             && is_english(&passage.document.title)

@@ -29,10 +29,14 @@ const DEFAULT_DATA: &str = "data";
 const DEFAULT_MODEL: &str = "models/multilingual-e5-small";
 
 /// All keys; a dot is a table in the file and `_` in a variable's name.
-const KEYS: [&str; 51] = [
+const KEYS: [&str; 55] = [
     "knowledge",
     "data",
     "model",
+    "reranker",
+    "reranker_passages",
+    "reranker_weight",
+    "reranker_seconds",
     "prompts",
     "threads",
     "listen",
@@ -92,6 +96,8 @@ pub struct Config {
     pub data: PathBuf,
     /// The folder of the embedding model.
     pub model: PathBuf,
+    /// The cross-encoder that reads the first passages of a search; `None` leaves the fused order.
+    pub reranker: Option<RerankerConfig>,
     /// A server that embeds instead of `model`.
     pub embedder: Option<HttpEmbedderSettings>,
     /// Where `models pull` fetches from; what stands before `/OWNER/NAME/resolve/…`.
@@ -126,6 +132,19 @@ pub struct Config {
     pub findings: flightdeck_corpus::FindingSettings,
     /// The program's own file, to start it again in another role.
     pub program: PathBuf,
+}
+
+/// A cross-encoder.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RerankerConfig {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// How many passages it reads.
+    pub passages: usize,
+    /// What its score weighs against the fused one, 0 to 1.
+    pub weight: f32,
+    /// After this long the fused order stands.
+    pub budget: Duration,
 }
 
 /// A language model.
@@ -277,7 +296,8 @@ fn read_file(
             other => other.to_string(),
         };
         // A path in a file means the same wherever the program is started.
-        let is_path = matches!(key, "knowledge" | "data" | "model" | "prompts" | "generator.file");
+        let is_path =
+            matches!(key, "knowledge" | "data" | "model" | "reranker" | "prompts" | "generator.file");
         let text = if is_path { folder.join(text).to_string_lossy().into_owned() } else { text };
         table.insert(key, Value { text, origin: Origin::File(path.clone()) });
     }
@@ -355,6 +375,7 @@ fn validate(table: &Table, around: &Surroundings<'_>) -> Result<Config, Failure>
         knowledge: table.path("knowledge", around).unwrap_or_else(|| find(DEFAULT_KNOWLEDGE)),
         data: table.path("data", around).unwrap_or_else(|| around.current_dir.join(DEFAULT_DATA)),
         model: table.path("model", around).unwrap_or_else(|| find(DEFAULT_MODEL)),
+        reranker: reranker(table, around)?,
         embedder: embedder(table)?,
         hub: table.text("hub.address"),
         prompts: table.path("prompts", around),
@@ -434,6 +455,25 @@ fn validate(table: &Table, around: &Surroundings<'_>) -> Result<Config, Failure>
         },
     };
     Ok(config)
+}
+
+/// A folder makes a cross-encoder read; all else only says how.
+fn reranker(table: &Table, around: &Surroundings<'_>) -> Result<Option<RerankerConfig>, Failure> {
+    let passages = table.get(
+        "reranker_passages",
+        20,
+        |n| (2..=200).contains(n),
+        ("a whole number from 2 to 200", " 2 到 200 的整数"),
+    )?;
+    let weight = table.get(
+        "reranker_weight",
+        1.0,
+        |w| (0.0..=1.0).contains(w),
+        ("a number from 0 to 1", " 0 到 1 的数"),
+    )?;
+    let budget = seconds(table, "reranker_seconds", 3.0)?;
+    let folder = table.text("reranker").map(|folder| around.current_dir.join(folder));
+    Ok(folder.map(|folder| RerankerConfig { folder, passages, weight, budget }))
 }
 
 /// How passages are ranked.
@@ -796,6 +836,20 @@ mod tests {
         assert!(text.contains("line 2"), "{text}");
         let text = complaint(None, Flags { config: Some("none.toml".into()), ..Flags::default() }, &[]);
         assert!(text.contains("none.toml") && text.contains("--config"), "{text}");
+    }
+
+    #[test]
+    fn a_folder_makes_a_reranker_read_and_without_one_nothing_does() {
+        let dir = folder(Some("reranker = \"models/some\"\nreranker_passages = 8\n"));
+        let config = gather(dir.path(), &Flags::default(), &[("FLIGHTDECK_RERANKER_SECONDS", "1.5")]);
+        let reranker = config.expect("the settings are right").reranker.expect("one is named");
+        assert_eq!((reranker.folder, reranker.passages), (dir.path().join("models/some"), 8));
+        assert_eq!((reranker.weight, reranker.budget), (1.0, Duration::from_millis(1500)));
+        let dir = folder(Some("reranker_passages = 8"));
+        assert_eq!(gather(dir.path(), &Flags::default(), &[]).expect("that is no mistake").reranker, None);
+        let dir = folder(Some("reranker_weight = 2"));
+        let failure = gather(dir.path(), &Flags::default(), &[]).expect_err("that is too much");
+        assert!(failure.text(Language::English).contains("`reranker_weight`"));
     }
 
     #[test]

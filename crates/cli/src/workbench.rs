@@ -6,9 +6,10 @@ use std::sync::Arc;
 use flightdeck_assistant::{Prompts, Writer};
 use flightdeck_corpus::{ReadLimits, Reader, Worker};
 use flightdeck_models::{
-    Embedder, Generator, HttpEmbedder, HttpGenerator, LocalGenerator, ModelError, SetupError,
+    Embedder, Generator, HttpEmbedder, HttpGenerator, Kernel, LoadOptions, LocalGenerator, ModelError,
+    SetupError,
 };
-use flightdeck_retrieval::{Access, Index, RetrievalError, Store};
+use flightdeck_retrieval::{Access, Index, Reranking, RetrievalError, Store};
 use jiff::civil::Date;
 
 use crate::args::READ_WORKER;
@@ -31,6 +32,33 @@ pub fn load_model(config: &Config) -> Result<Arc<dyn Embedder>, Failure> {
         return Ok(flightdeck_models::load(&config.model, config.threads)?);
     };
     Ok(Arc::new(HttpEmbedder::new(server.clone()).map_err(|error| unusable_embedder(&error))?))
+}
+
+/// Loads the cross-encoder, if the settings name one.
+///
+/// # Errors
+/// When its folder holds no reranker that can be used.
+pub fn reranking(config: &Config) -> Result<Option<Reranking>, Failure> {
+    let Some(reranker) = &config.reranker else { return Ok(None) };
+    let options = LoadOptions { threads: config.threads, kernel: Kernel::Auto };
+    let model = flightdeck_models::load_reranker(&reranker.folder, options).map_err(|error| {
+        Failure::new(
+            format!(
+                "`reranker` cannot be used: {error}; name the folder of a reranker, e.g. one that `flightdeck \
+                 models pull bge-reranker-base` fetched, or remove the setting"
+            ),
+            format!(
+                "reranker 无法使用：{error}；请指定重排模型的文件夹（例如用 flightdeck models pull \
+                 bge-reranker-base 下载的），或去掉这项设置"
+            ),
+        )
+    })?;
+    Ok(Some(Reranking {
+        model: Arc::new(model),
+        passages: reranker.passages,
+        weight: reranker.weight,
+        budget: reranker.budget,
+    }))
 }
 
 fn unusable_embedder(error: &SetupError) -> Failure {
@@ -135,8 +163,10 @@ pub fn open_store(
 /// When there is no index and none can be made.
 pub fn open_for_asking(config: &Config) -> Result<(Arc<Store>, Arc<Index>), Failure> {
     let embedder = load_model(config)?;
+    let reranking = reranking(config)?;
     let mut reader = reader(config);
-    let reading = Store::open_with(&config.data, Access::Read, embedder.clone(), config.retrieval)?;
+    let reading = Store::open_with(&config.data, Access::Read, embedder.clone(), config.retrieval)?
+        .with_reranking(reranking.clone());
     if reading.is_up_to_date(&reader)? {
         return with_index(reading);
     }
@@ -151,7 +181,7 @@ pub fn open_for_asking(config: &Config) -> Result<(Arc<Store>, Arc<Index>), Fail
         output::note(note);
         let bar = UpdateBar::new(config.language);
         store.update(&mut reader, false, &|progress| bar.show(progress))?;
-        Ok(store)
+        Ok(store.with_reranking(reranking))
     });
     match updated {
         Ok(store) => with_index(store),

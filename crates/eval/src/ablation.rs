@@ -43,16 +43,16 @@ pub struct Difference {
 }
 
 /// The ranking as it is, and with one part taken out or replaced.
-fn variants(whole: Settings) -> Vec<Variant> {
+fn variants(whole: Settings, rerank_weight: Option<f32>) -> Vec<Variant> {
     let hybrid = |name, change: fn(&mut Settings)| {
         let mut settings = whole;
         change(&mut settings);
-        Variant { name, mode: Mode::Hybrid, settings }
+        Variant { name, mode: Mode::Hybrid, settings, rerank_weight }
     };
-    vec![
+    let mut variants = vec![
         hybrid("hybrid", |_| ()),
-        Variant { name: "lexical only", mode: Mode::Lexical, settings: whole },
-        Variant { name: "dense only", mode: Mode::Vector, settings: whole },
+        Variant { name: "lexical only", mode: Mode::Lexical, settings: whole, rerank_weight },
+        Variant { name: "dense only", mode: Mode::Vector, settings: whole, rerank_weight },
         hybrid("fused by rank", |s| s.fusion.by = FusionBy::Ranks),
         hybrid("dense weight 0.3", |s| s.fusion.dense_weight = 0.3),
         hybrid("dense weight 0.6", |s| s.fusion.dense_weight = 0.6),
@@ -63,7 +63,19 @@ fn variants(whole: Settings) -> Vec<Variant> {
         hybrid("without titles", |s| s.lexical.title_weight = 0.0),
         hybrid("without keywords", |s| s.lexical.keyword_weight = 0.0),
         hybrid("without bigrams", |s| s.lexical.bigram_weight = 0.0),
-    ]
+    ];
+    if rerank_weight.is_some() {
+        let with = |name, rerank_weight| Variant { name, mode: Mode::Hybrid, settings: whole, rerank_weight };
+        variants.splice(
+            1..1,
+            [
+                with("without reranker", None),
+                with("reranker alone", Some(1.0)),
+                with("reranker weight 0.5", Some(0.5)),
+            ],
+        );
+    }
+    variants
 }
 
 /// Ranks every question by every variant over one index.
@@ -71,7 +83,8 @@ fn variants(whole: Settings) -> Vec<Variant> {
 /// # Errors
 /// As [`crate::retrieval::evaluate`].
 pub fn ablate(task: &Task<'_>, progress: &(dyn Fn(Progress) -> bool + Sync)) -> Result<Vec<Row>, EvalError> {
-    let variants = variants(task.settings);
+    let rerank_weight = task.reranking.as_ref().map(|reranking| reranking.weight);
+    let variants = variants(task.settings, rerank_weight);
     let reports = evaluate_all(task, &variants, progress)?;
     let whole = &reports[0];
     Ok(variants

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use flightdeck_corpus::{Audience, Chunk, ChunkId, Corpus, Document, DocumentId, Kind, Location};
 use flightdeck_models::Embedder;
-use flightdeck_retrieval::{Access, Filters, Index, Mode, Progress, Query, Settings, Store};
+use flightdeck_retrieval::{Access, Filters, Index, Mode, Progress, Query, Reranking, Settings, Store};
 use jiff::civil::Date;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -77,6 +77,8 @@ pub struct Task<'a> {
     pub embedder: Arc<dyn Embedder>,
     /// Fusion and vector search.
     pub settings: Settings,
+    /// A cross-encoder that reads the first passages, if one does.
+    pub reranking: Option<Reranking>,
     /// Day of all queries; passages have no dates, so any will do.
     pub day: Date,
 }
@@ -90,6 +92,8 @@ pub struct Variant {
     pub mode: Mode,
     /// By what weights.
     pub settings: Settings,
+    /// What the task's cross-encoder weighs, 0 to 1; `None` leaves it out.
+    pub rerank_weight: Option<f32>,
 }
 
 /// Makes or opens the index, asks every query once and measures. `progress` may return `false` to stop indexing.
@@ -97,7 +101,8 @@ pub struct Variant {
 /// # Errors
 /// As [`EvalError`]; also when no query has a relevant passage.
 pub fn evaluate(task: &Task<'_>, progress: &(dyn Fn(Progress) -> bool + Sync)) -> Result<Report, EvalError> {
-    let only = Variant { name: "", mode: task.mode, settings: task.settings };
+    let rerank_weight = task.reranking.as_ref().map(|reranking| reranking.weight);
+    let only = Variant { name: "", mode: task.mode, settings: task.settings, rerank_weight };
     evaluate_all(task, &[only], progress).map(|mut reports| reports.remove(0))
 }
 
@@ -136,7 +141,7 @@ pub fn evaluate_all(
         // The model remembers the last questions; what follows the first would look faster than it is.
         let embedding = if variants.len() > 1 { embedding_time(task, topic)? } else { Duration::ZERO };
         for (idx, variant) in variants.iter().enumerate() {
-            let (ranking, time) = ask(&index, topic, task.day, variant)?;
+            let (ranking, time) = ask(&index, topic, task, variant)?;
             rankings[idx].push(ranking);
             took[idx].push(time + if variant.mode == Mode::Lexical { Duration::ZERO } else { embedding });
         }
@@ -154,17 +159,24 @@ fn embedding_time(task: &Task<'_>, topic: &Topic) -> Result<Duration, EvalError>
     Ok(started.elapsed())
 }
 
-fn ask(index: &Index, topic: &Topic, day: Date, variant: &Variant) -> Result<(Ranking, Duration), EvalError> {
+fn ask(
+    index: &Index,
+    topic: &Topic,
+    task: &Task<'_>,
+    variant: &Variant,
+) -> Result<(Ranking, Duration), EvalError> {
+    let weighed = |weight| task.reranking.clone().map(|reranking| Reranking { weight, ..reranking });
+    let reranking = variant.rerank_weight.and_then(weighed);
     let query = Query {
         text: topic.text.clone(),
         audience: Audience::Customer,
-        day,
+        day: task.day,
         filters: Filters::default(),
         mode: variant.mode,
         top_k: DEPTH,
     };
     let started = Instant::now();
-    let passages = index.search_with(&query, variant.settings)?;
+    let passages = index.search_reranked(&query, variant.settings, reranking.as_ref())?;
     let took = started.elapsed();
     let hits = passages.iter().map(|passage| (passage.document.id.to_string(), passage.score)).collect();
     Ok((Ranking { query: topic.id.clone(), hits }, took))
@@ -317,6 +329,7 @@ mod tests {
             cache: dir.path(),
             embedder: Arc::new(CountingEmbedder),
             settings: Settings::default(),
+            reranking: None,
             day: jiff::civil::date(2026, 11, 23),
         };
         let first = evaluate(&task, &|_| true).expect("the set is whole");

@@ -58,6 +58,7 @@ fn no_set_of_questions_falls_behind_its_baseline() {
         cache: cache.path(),
         embedder: flightdeck_models::load(&model, 2).expect("the default model loads"),
         settings: Settings::default(),
+        reranking: None,
         day: date(2026, 11, 26),
     };
     let report = evaluate(&task, &|_| true).expect("the set is sound");

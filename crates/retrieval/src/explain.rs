@@ -130,6 +130,8 @@ pub struct Reasons {
     pub lexical_share: f32,
     /// What the dense side adds to the score.
     pub dense_share: f32,
+    /// Logit of a cross-encoder; `None` where none read the passage.
+    pub rerank: Option<f32>,
     /// What became of the sum of the shares afterwards, in order.
     pub changes: Vec<ScoreChange>,
 }
@@ -148,6 +150,8 @@ pub struct ScoreChange {
 /// Why a score was changed after the fusion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChangeReason {
+    /// A cross-encoder read question and passage together.
+    Reranked,
     /// The document is replaced by this one, and stands behind it.
     ReplacedBy(DocumentId),
     /// Others of its document stand before it, and the list is to show more than one source.

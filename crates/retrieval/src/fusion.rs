@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::rerank::Reranked;
+
 /// What of the two sides is joined.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FusionBy {
@@ -52,6 +54,8 @@ pub(crate) struct Fused {
     pub lexical_share: f32,
     /// What the dense side adds to the score.
     pub dense_share: f32,
+    /// What a cross-encoder made of it, if one read it.
+    pub reranked: Option<Reranked>,
 }
 
 /// How much each side of one search has to say, and by what its scores are divided.
@@ -153,7 +157,8 @@ pub(crate) fn fuse(
             let vector = vector.or_else(|| similarity(chunk));
             let dense_share = balance.dense_weight * balance.dense_part(vector);
             let lexical_share = balance.lexical_weight * balance.lexical_part(lexical);
-            Fused { chunk, score: dense_share + lexical_share, lexical, vector, lexical_share, dense_share }
+            let score = dense_share + lexical_share;
+            Fused { chunk, score, lexical, vector, lexical_share, dense_share, reranked: None }
         })
         .collect();
     best_first(&mut fused);
@@ -175,6 +180,7 @@ fn fuse_ranks(lexical: &[(u32, f32)], dense: &[(u32, f32)]) -> Vec<Fused> {
                 vector: None,
                 lexical_share: 0.0,
                 dense_share: 0.0,
+                reranked: None,
             });
             let share = 1.0 / (DAMPING + 1.0 + rank as f32);
             if is_lexical {

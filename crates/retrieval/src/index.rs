@@ -19,8 +19,10 @@ use crate::fusion::{Balance, Fused, fuse};
 use crate::highlight::Marker;
 use crate::lexical::{Lexical, QueryTerms};
 use crate::query::{Filters, Mode, Passage, Query, Scores};
+use crate::rerank::Reranking;
 use crate::spelling::Spelling;
 use crate::spread::spread;
+use crate::store::embedded_text;
 use crate::text::{fold_text, simplified};
 use crate::windows::window_spans;
 use crate::zones::inverse_document_frequency;
@@ -67,6 +69,8 @@ pub struct Index {
     spelling: Spelling,
     embedder: Arc<dyn Embedder>,
     settings: Settings,
+    /// A cross-encoder for the first passages, where one is used.
+    reranking: Option<Reranking>,
     summary: Summary,
     /// What may be seen without a filter, of the last readers and days: every document is looked at to know it.
     visible: Mutex<VecDeque<(Audience, Date, Allowed)>>,
@@ -116,9 +120,20 @@ impl Index {
             dense,
             embedder,
             settings,
+            reranking: None,
             summary: contents.summary,
             visible: Mutex::default(),
         })
+    }
+
+    /// From now on a cross-encoder reads the first passages of every search, or none does.
+    pub(crate) fn set_reranking(&mut self, reranking: Option<Reranking>) {
+        self.reranking = reranking;
+    }
+
+    /// The cross-encoder that reads the first passages, if one does.
+    pub fn reranking(&self) -> Option<&Reranking> {
+        self.reranking.as_ref()
     }
 
     /// How texts are cut into terms.
@@ -149,8 +164,30 @@ impl Index {
     /// # Errors
     /// As [`Index::search`].
     pub fn search_with(&self, query: &Query, settings: Settings) -> Result<Vec<Passage>, RetrievalError> {
+        self.search_reranked(query, settings, self.reranking.as_ref())
+    }
+
+    /// As [`Index::search`], in the fused order, whether or not a cross-encoder is used: for work that asks many questions
+    /// at once or looks at cosines only.
+    ///
+    /// # Errors
+    /// As [`Index::search`].
+    pub fn search_fused(&self, query: &Query) -> Result<Vec<Passage>, RetrievalError> {
+        self.search_reranked(query, self.settings, None)
+    }
+
+    /// As [`Index::search_with`], with this cross-encoder or none; for comparisons.
+    ///
+    /// # Errors
+    /// As [`Index::search`].
+    pub fn search_reranked(
+        &self,
+        query: &Query,
+        settings: Settings,
+        reranking: Option<&Reranking>,
+    ) -> Result<Vec<Passage>, RetrievalError> {
         let question = self.question(query)?;
-        let fused = self.rank(query, &question, &self.allowed(query), settings)?.fused;
+        let fused = self.rank(query, &question, &self.allowed(query), settings, reranking)?.fused;
         Ok(self.passages(&fused, query, question))
     }
 
@@ -160,7 +197,8 @@ impl Index {
     /// As [`Index::search`].
     pub fn search_spread(&self, query: &Query) -> Result<Vec<Passage>, RetrievalError> {
         let question = self.question(query)?;
-        let mut fused = self.rank(query, &question, &self.allowed(query), self.settings)?.fused;
+        let reranking = self.reranking.as_ref();
+        let mut fused = self.rank(query, &question, &self.allowed(query), self.settings, reranking)?.fused;
         spread(&mut fused, |chunk| self.document_of_chunk[chunk as usize]);
         Ok(self.passages(&fused, query, question))
     }
@@ -189,7 +227,9 @@ impl Index {
         is_spread: bool,
     ) -> Result<Explained, RetrievalError> {
         let question = self.question(query)?;
-        let Ranked { balance, fused: plain } = self.rank(query, &question, &self.allowed(query), settings)?;
+        let reranking = self.reranking.as_ref();
+        let Ranked { balance, fused: plain } =
+            self.rank(query, &question, &self.allowed(query), settings, reranking)?;
         let mut fused = plain.clone();
         if is_spread {
             spread(&mut fused, |chunk| self.document_of_chunk[chunk as usize]);
@@ -251,10 +291,15 @@ impl Index {
     ) -> Reasons {
         let document = &self.documents[self.document_of_chunk[hit.chunk as usize] as usize];
         let fused_score = hit.dense_share + hit.lexical_share;
+        let reranked = hit.reranked.map(|reranked| ScoreChange {
+            because: ChangeReason::Reranked,
+            before: fused_score,
+            after: reranked.score,
+        });
         let successor = self.superseded_by(&document.id, query.audience, query.day);
         let replaced = successor.map(|successor| ScoreChange {
             because: ChangeReason::ReplacedBy(successor.clone()),
-            before: fused_score,
+            before: hit.reranked.map_or(fused_score, |reranked| reranked.score),
             after: before_spreading,
         });
         let is_lowered = hit.score.to_bits() != before_spreading.to_bits();
@@ -270,7 +315,8 @@ impl Index {
             window_share: settings.vectors.window_share,
             lexical_share: hit.lexical_share,
             dense_share: hit.dense_share,
-            changes: replaced.into_iter().chain(repeated).collect(),
+            rerank: hit.reranked.map(|reranked| reranked.logit),
+            changes: reranked.into_iter().chain(replaced).chain(repeated).collect(),
         }
     }
 
@@ -283,7 +329,8 @@ impl Index {
         settings: Settings,
     ) -> Result<Vec<LeftOut>, RetrievalError> {
         let everything = Allowed::new(self.chunks.len(), |_| true);
-        let ranked = self.rank(query, question, &everything, settings)?.fused;
+        // What may not be shown is not read by a cross-encoder either: places here are those of the fusion.
+        let ranked = self.rank(query, question, &everything, settings, None)?.fused;
         let mut left_out: Vec<LeftOut> = Vec::new();
         for (i, hit) in ranked.iter().take(query.top_k).enumerate() {
             let document = &self.documents[self.document_of_chunk[hit.chunk as usize] as usize];
@@ -483,6 +530,7 @@ impl Index {
         question: &QuestionParts,
         allowed: &Allowed,
         settings: Settings,
+        reranking: Option<&Reranking>,
     ) -> Result<Ranked, RetrievalError> {
         let depth = settings.fusion.depth.max(query.top_k);
         let window_share = settings.vectors.window_share;
@@ -503,6 +551,14 @@ impl Index {
         let similarity =
             |chunk| question.embedding.as_ref().map(|e| self.dense.similarity(e, chunk, window_share));
         let mut fused = fuse(&lexical, coverage, &dense, similarity, settings.fusion);
+        if let Some(reranking) = reranking {
+            let text = simplified(question.read_as.as_deref().unwrap_or(&query.text));
+            let text_of = |chunk: u32| {
+                let document = &self.documents[self.document_of_chunk[chunk as usize] as usize];
+                embedded_text(document, &self.chunks[chunk as usize])
+            };
+            reranking.apply(&text, &mut fused, text_of, &*self.embedder)?;
+        }
         self.step_replaced_back(&mut fused, query);
         Ok(Ranked { balance: Balance::of(&lexical, coverage, &dense, settings.fusion), fused })
     }
@@ -552,6 +608,7 @@ impl Index {
                 lexical: hit.lexical,
                 vector: hit.vector,
                 whole: embedding.map(|embedding| self.dense.cosine(embedding, hit.chunk)),
+                rerank: hit.reranked.map(|reranked| reranked.logit),
             },
             chunk,
             document,

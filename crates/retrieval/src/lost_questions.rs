@@ -37,7 +37,7 @@ pub fn lost_questions(
             mode: Mode::Hybrid,
             top_k: WITHIN,
         };
-        let found = index.search(&query)?;
+        let found = index.search_fused(&query)?;
         let says_the_same = |other: &Document| {
             other.id == document.id
                 || other.field("answer").map(|field| field.value.trim())

@@ -61,6 +61,9 @@ pub struct Scores {
     pub vector: Option<f32>,
     /// Cosine of question and passage as a whole, -1 to 1; `None` where the question was not embedded.
     pub whole: Option<f32>,
+    /// Logit of a cross-encoder, larger is better; `None` where none read the passage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerank: Option<f32>,
 }
 
 /// A chunk with its score and why.

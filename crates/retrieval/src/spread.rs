@@ -41,6 +41,7 @@ mod tests {
             vector: None,
             lexical_share: 0.0,
             dense_share: score,
+            reranked: None,
         };
         let scores = [1.0, 0.9, 0.8, 0.7, 0.6, 0.5];
         let list = || -> Vec<Fused> { (0..).zip(scores).map(|(chunk, score)| hit(chunk, score)).collect() };

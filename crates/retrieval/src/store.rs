@@ -18,6 +18,7 @@ use crate::cache::{EmbeddingCache, TextKey, text_key};
 use crate::dense::Vectors;
 use crate::generation::{self, Manifest, Previous};
 use crate::index::Index;
+use crate::rerank::Reranking;
 use crate::rows::EncodedRows;
 use crate::windows::{Windows, window_texts};
 use crate::{RetrievalError, Settings};
@@ -75,6 +76,7 @@ pub struct Store {
     data: PathBuf,
     embedder: Arc<dyn Embedder>,
     settings: Settings,
+    reranking: Option<Reranking>,
     current: RwLock<Option<(Arc<Index>, Arc<Manifest>)>>,
     damage: Option<String>,
     /// Held while a generation is made.
@@ -145,6 +147,7 @@ impl Store {
             data: data.to_owned(),
             embedder,
             settings,
+            reranking: None,
             current: RwLock::new(None),
             damage: None,
             writer,
@@ -169,6 +172,21 @@ impl Store {
             }
         }
         Ok(store)
+    }
+
+    /// Lets a cross-encoder read the first passages of every search from now on, or none.
+    ///
+    /// # Panics
+    /// When somebody holds the index already that [`Store::current`] gave.
+    #[must_use]
+    pub fn with_reranking(mut self, reranking: Option<Reranking>) -> Self {
+        self.reranking.clone_from(&reranking);
+        let current = self.current.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some((index, _)) = current {
+            let index = Arc::get_mut(index).expect("nobody holds the index of a store that is being made");
+            index.set_reranking(reranking);
+        }
+        self
     }
 
     /// The current generation; `None` before the first update. Later updates do not change what was returned.
@@ -492,7 +510,8 @@ impl Store {
         texts.into_iter().map(|text| (text_key(&text), text)).collect()
     }
 
-    fn swap(&self, index: Index, manifest: Manifest) {
+    fn swap(&self, mut index: Index, manifest: Manifest) {
+        index.set_reranking(self.reranking.clone());
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         *current = Some((Arc::new(index), Arc::new(manifest)));
     }
@@ -559,7 +578,7 @@ fn opened<'c>(
 }
 
 /// What of a chunk is embedded: its words behind what they are about.
-fn embedded_text(document: &Document, chunk: &Chunk) -> String {
+pub(crate) fn embedded_text(document: &Document, chunk: &Chunk) -> String {
     let header = context_header(document, chunk);
     if header.is_empty() {
         chunk.shown(document)

@@ -71,7 +71,7 @@ fn grouped(index: &Index, gaps: &[OpenGap]) -> Result<Vec<GapGroup>, ApiError> {
         for asker in members.iter().flat_map(|(gap, _)| &gap.askers) {
             *askers.entry(asker.name.as_deref()).or_default() += asker.count;
         }
-        let near = index.search(&Query {
+        let near = index.search_fused(&Query {
             text: members[0].0.question.clone(),
             audience: Audience::Internal,
             day: jiff::Zoned::now().date(),

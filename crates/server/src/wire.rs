@@ -292,6 +292,10 @@ pub(crate) struct SideScores {
     pub lexical: Option<f32>,
     /// Cosine of question and passage.
     pub vector: Option<f32>,
+    /// Logit of the cross-encoder; only where the settings name one, for the passages that it read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub rerank: Option<f32>,
 }
 
 /// The document that something is from.
@@ -517,7 +521,11 @@ impl From<Passage> for Hit {
             text: passage.chunk.shown(&passage.document),
             highlight: passage.highlight(HIGHLIGHT_CHARS),
             location: Location::from(&passage.chunk.location),
-            scores: SideScores { lexical: passage.scores.lexical, vector: passage.scores.vector },
+            scores: SideScores {
+                lexical: passage.scores.lexical,
+                vector: passage.scores.vector,
+                rerank: passage.scores.rerank,
+            },
         }
     }
 }

@@ -1,11 +1,13 @@
 //! The one place where CPU-bound work leaves the asynchronous threads.
 //!
 //! As many jobs run as there are cores; more would only make each slower. A bounded number waits, so that a burst is
-//! answered a little later and a flood is turned away at once instead of piling up. A job that has begun cannot be
-//! stopped: when its caller has gone or its time is over, it keeps its place until it ends, so the bounds hold.
+//! answered a little later and a flood is turned away at once instead of piling up. A job that has begun keeps its place
+//! until it ends, also when its caller has gone or its time is over, so the bounds hold. All that ends early then is the
+//! reading of passages by a cross-encoder, which is the only part that may take seconds.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -67,6 +69,21 @@ impl Workers {
     }
 }
 
+/// Says no once nobody waits for the job's result.
+struct Wanted(Arc<AtomicBool>);
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self(Arc::new(AtomicBool::new(true)))
+    }
+}
+
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
 impl Admission {
     /// Runs `work` on a thread that may block.
     ///
@@ -83,8 +100,10 @@ impl Admission {
             .map_err(too_late)?
             .expect("the semaphore is never closed");
         let span = Span::current();
+        let wanted = Wanted::default();
+        let flag = wanted.0.clone();
         let job = spawn_blocking(move || {
-            let result = span.in_scope(work);
+            let result = span.in_scope(|| flightdeck_retrieval::while_wanted(flag, work));
             drop((core, place));
             result
         });

@@ -38,6 +38,7 @@ pub fn retrieval(config: &Config, args: &EvalRetrievalArgs) -> Result<Verdict, F
         cache: &cache,
         embedder: workbench::load_model(config)?,
         settings: config.retrieval,
+        reranking: workbench::reranking(config)?,
         day: workbench::today(),
     };
     let bar = UpdateBar::new(config.language);

@@ -48,7 +48,7 @@ pub fn run(config: &Config, args: &McpArgs, key: Option<String>) -> Result<Verdi
         update(config, &embedder)?;
         store = open()?;
     }
-    let store = Arc::new(store);
+    let store = Arc::new(store.with_reranking(workbench::reranking(config)?));
     let state = AppState::new(records.clone(), Limits::default());
     let assistant = Assistant::new(store.clone(), Some(records)).with_writer(writer);
     state.attach(store.clone(), Arc::new(assistant));

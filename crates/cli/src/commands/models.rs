@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flightdeck_models::{HubSettings, ImportOptions, PullError, Trust};
+use flightdeck_models::{HubSettings, ImportOptions, PullError, Purpose, Trust};
 use serde::Serialize;
 
 use crate::args::JsonArgs;
@@ -56,7 +56,8 @@ pub fn list(config: &Config, args: JsonArgs) -> Result<Verdict, Failure> {
                 dimension: manifest.as_ref().map(|m| m.dimension),
                 max_tokens: manifest.as_ref().map(|m| m.max_tokens),
                 licence: manifest.map(|m| m.licence),
-                in_use: path == config.model,
+                in_use: path == config.model
+                    || config.reranker.as_ref().is_some_and(|reranker| reranker.folder == path),
                 path: path.display().to_string(),
                 problem,
             }
@@ -157,9 +158,13 @@ pub fn pull(config: &Config, name: &str) -> Result<Verdict, Failure> {
         output::text(output::table(&lines).trim_end())?;
     }
     let (path, licence) = (pulled.folder.display(), &pulled.manifest.licence);
+    let key = match pulled.manifest.purpose {
+        Purpose::Embed => "model",
+        Purpose::Rerank => "reranker",
+    };
     output::text(config.language.pick(
-        &format!("{path}: ready, licence {licence}; set `model` to this folder to use it"),
-        &format!("{path}：可用，许可证 {licence}；把 model 设置为此文件夹即可使用"),
+        &format!("{path}: ready, licence {licence}; set `{key}` to this folder to use it"),
+        &format!("{path}：可用，许可证 {licence}；把 {key} 设置为此文件夹即可使用"),
     ))?;
     Ok(Verdict::Well)
 }

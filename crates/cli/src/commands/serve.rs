@@ -36,7 +36,9 @@ pub fn run(config: &Config) -> Result<Verdict, Failure> {
     let writer = workbench::writer(config)?;
     let socket = listen(config.listen)?;
     let address = socket.local_addr().map_err(|error| cannot_listen(config.listen, &error))?;
-    let store = Arc::new(workbench::open_store(config, Access::Write, workbench::load_model(config)?)?);
+    let reranking = workbench::reranking(config)?;
+    let store = workbench::open_store(config, Access::Write, workbench::load_model(config)?)?;
+    let store = Arc::new(store.with_reranking(reranking));
     let records = Arc::new(Records::open(config.data.join(RECORDS_FILE))?);
     let runtime = tokio::runtime::Runtime::new().map_err(|error| cannot_run(&error))?;
 

@@ -91,6 +91,10 @@ pub(crate) struct PassageReasons {
     pub lexical_share: f32,
     /// What the dense side adds to the score.
     pub dense_share: f32,
+    /// Logit of the cross-encoder; only where the settings name one, for the passages that it read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub rerank: Option<f32>,
     /// What changed the score afterwards.
     pub changes: Vec<Change>,
     pub score: f32,
@@ -114,7 +118,8 @@ pub(crate) struct WordHit {
 /// Something that changed a score after the fusion.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Change {
-    /// `replaced`: the document is replaced by `by` and stands behind it; `repetition`: others of it stand before.
+    /// `rerank`: a cross-encoder read question and passage together; `replaced`: the document is replaced by `by` and
+    /// stands behind it; `repetition`: others of it stand before.
     #[schema(example = "replaced")]
     pub because: &'static str,
     /// A document.
@@ -148,8 +153,16 @@ impl Explanation {
     pub fn new(explained: &Explained, may_know: impl Fn(&FoundLeftOut) -> bool) -> Self {
         let word = |idx: usize| explained.words[idx].text.clone();
         let passages = explained.passages.iter().zip(&explained.reasons).map(|(passage, reasons)| {
-            let Reasons { words, whole, best_window, window_share, lexical_share, dense_share, changes } =
-                reasons;
+            let Reasons {
+                words,
+                whole,
+                best_window,
+                window_share,
+                lexical_share,
+                dense_share,
+                rerank,
+                changes,
+            } = reasons;
             PassageReasons {
                 chunk_id: passage.chunk.id.to_string(),
                 words: words
@@ -167,10 +180,12 @@ impl Explanation {
                 window_share: *window_share,
                 lexical_share: *lexical_share,
                 dense_share: *dense_share,
+                rerank: *rerank,
                 changes: changes
                     .iter()
                     .map(|change| {
                         let (because, by) = match &change.because {
+                            ChangeReason::Reranked => ("rerank", None),
                             ChangeReason::ReplacedBy(by) => ("replaced", Some(by.to_string())),
                             ChangeReason::Repetition => ("repetition", None),
                         };

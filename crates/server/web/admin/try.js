@@ -24,7 +24,7 @@ addTexts({
   tryHits: "命中的词", tryNoHits: "没有命中字词，靠意思找到。", tryPlaces: { text: "正文", title: "标题", keywords: "关键词" },
   tryClose: "意思接近程度：整段 {whole}", tryCloseWindow: "，最接近的几句 {window}",
   tryFactors: { kind: "类别与问题相称", model: "提到了问的型号", language: "语言" }, tryFactorDown: { kind: "类别与问题不太相称", model: "没提到问的型号", language: "与提问语言不同" }, tryFactor: "{name}：×{factor}", tryFit: "与客户情况的符合程度：{n}（案例先按这个排）",
-  tryReplaced: "已被 {by} 取代，排到它后面：{before} → {after}", tryRepeated: "同一文档的内容已有两段在前：{before} → {after}",
+  tryReranked: "重排模型读过问题和片段：{before} → {after}", tryReplaced: "已被 {by} 取代，排到它后面：{before} → {after}", tryRepeated: "同一文档的内容已有两段在前：{before} → {after}",
   tryLeftOut: "没有列出的，和原因", tryLeftOutNone: "没有资料因为权限、有效期或筛选而被挡在外面。", tryWould: "本可排第 {n}",
   because: { audience: "内部资料，客户看不到", draft: "还是草稿", archived: "已归档", not_yet_valid: "{detail} 起才生效", expired: "{detail} 已到期", kind: "类别不在查找范围（{detail}）", industry: "行业不符", product: "产品不符", tag: "标签不符", repetition: "同一文档的重复内容" },
   tryWhy: "为什么排在这里", tryCustomerPick: "客户（可不选）", tryCustomerNone: "不指定客户",
@@ -45,7 +45,7 @@ addTexts({
   tryHits: "Words that hit", tryNoHits: "No word hit; found by meaning.", tryPlaces: { text: "text", title: "title", keywords: "keywords" },
   tryClose: "Closeness in meaning: the whole {whole}", tryCloseWindow: ", its nearest sentences {window}",
   tryFactors: { kind: "The kind suits the question", model: "Speaks of the model asked for", language: "Language" }, tryFactorDown: { kind: "The kind suits the question less", model: "Does not speak of the model asked for", language: "In another language than the question" }, tryFactor: "{name}: ×{factor}", tryFit: "Fit to the customer: {n} (cases are ordered by it first)",
-  tryReplaced: "Replaced by {by}, stands behind it: {before} → {after}", tryRepeated: "Two passages of the same document stand before: {before} → {after}",
+  tryReranked: "A reranker read question and passage: {before} → {after}", tryReplaced: "Replaced by {by}, stands behind it: {before} → {after}", tryRepeated: "Two passages of the same document stand before: {before} → {after}",
   tryLeftOut: "Left out, and why", tryLeftOutNone: "Nothing was held back by permission, validity or filters.", tryWould: "would be {n}",
   because: { audience: "internal, customers may not see it", draft: "still a draft", archived: "archived", not_yet_valid: "valid only from {detail}", expired: "out of date since {detail}", kind: "another kind than looked for ({detail})", industry: "another industry", product: "another product", tag: "other tags", repetition: "more of the same document" },
   tryWhy: "Why it stands here", tryCustomerPick: "Customer (optional)", tryCustomerNone: "No customer",
@@ -196,7 +196,7 @@ function whyView({ reasons, factors, case_fit: fit }) {
   const hits = [...reasons.words].sort((a, b) => b.adds - a.adds).slice(0, 12);
   const lines = [
     reasons.closeness_whole !== null && t("tryClose", { whole: figure(reasons.closeness_whole, 3) }) + (reasons.closeness_window === null ? "" : t("tryCloseWindow", { window: figure(reasons.closeness_window, 3) })),
-    ...reasons.changes.map(({ because, by, before, after }) => t(because === "replaced" ? "tryReplaced" : "tryRepeated", { by, before: figure(before), after: figure(after) })),
+    ...reasons.changes.map(({ because, by, before, after }) => t({ rerank: "tryReranked", replaced: "tryReplaced" }[because] ?? "tryRepeated", { by, before: figure(before), after: figure(after) })),
     ...factors.filter(({ factor }) => Math.abs(factor - 1) > 0.001).map(({ name, factor }) => t("tryFactor", { name: nameOf(factor > 1 ? "tryFactors" : "tryFactorDown", name), factor: figure(factor) })),
     fit !== null && t("tryFit", { n: figure(fit) }),
   ].filter(Boolean);

@@ -116,6 +116,11 @@ fn of_passage(reasons: &Reasons, explained: &Explained, score: f32, language: La
     );
     for change in &reasons.changes {
         let why = match &change.because {
+            ChangeReason::Reranked => match (reasons.rerank, language) {
+                (Some(logit), Language::English) => format!("read by the reranker ({logit:.2})"),
+                (Some(logit), Language::Chinese) => format!("重排模型打分 {logit:.2}"),
+                (None, _) => language.pick("reranked", "重排").to_owned(),
+            },
             ChangeReason::ReplacedBy(by) => format!("{} {by}", language.pick("replaced by", "已被取代：")),
             ChangeReason::Repetition => {
                 language.pick("more of the same document", "同一文档的重复内容").to_owned()
