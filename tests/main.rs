@@ -12,6 +12,7 @@ mod console;
 mod curation;
 mod damage;
 mod documents;
+mod fault_proxy;
 mod generator;
 mod http;
 mod interfaces;
