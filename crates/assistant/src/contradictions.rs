@@ -1,6 +1,7 @@
 //! Other documents that give another figure for what an answer states: shown beside it, the newest first.
 
 use std::cmp::Reverse;
+use std::collections::HashSet;
 
 use flightdeck_corpus::stated_figures;
 use flightdeck_retrieval::{Index, Passage};
@@ -19,14 +20,16 @@ pub(crate) fn of(lead: &Evidence, passages: &[Passage], index: &Index) -> Vec<Ev
     let stated = stated_figures(document);
     let ours: Vec<_> =
         stated.iter().filter(|figure| figure.row.start < row.end && row.start < figure.row.end).collect();
+    if ours.is_empty() {
+        return Vec::new();
+    }
     let mut found: Vec<Evidence> = Vec::new();
+    // A document's tables are read once, however many of its passages are there.
+    let mut seen = HashSet::from([&document.id]);
     for passage in passages.iter().filter(|passage| passage.superseded_by.is_none()) {
         let other = &passage.document;
-        let is_known = other.id == document.id
-            || found.iter().any(|evidence| evidence.document.id == other.id)
-            || other.supersedes.contains(&document.id)
-            || document.supersedes.contains(&other.id);
-        if is_known {
+        let is_replaced = other.supersedes.contains(&document.id) || document.supersedes.contains(&other.id);
+        if !seen.insert(&other.id) || is_replaced {
             continue;
         }
         let theirs = stated_figures(other);

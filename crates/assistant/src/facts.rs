@@ -91,7 +91,7 @@ pub(crate) fn compose(question: &Understanding, passages: &[Passage], index: &In
 }
 
 /// Where other documents give another figure for what leads the answer, the newest of them all leads, and the others
-/// are given back; what is left of them among the chosen is taken out.
+/// are given back; what is told by either is told once.
 fn newest_first(chosen: &mut Vec<Scored>, passages: &[Passage], index: &Index) -> Vec<Evidence> {
     let Some(lead) = chosen.first_mut() else { return Vec::new() };
     let mut differing = contradictions::of(&lead.evidence, passages, index);
@@ -101,12 +101,10 @@ fn newest_first(chosen: &mut Vec<Scored>, passages: &[Passage], index: &Index) -
         std::mem::swap(newest, &mut lead.evidence);
         differing.sort_by_key(|evidence| std::cmp::Reverse(evidence.document.date()));
     }
-    let is_told = |scored: &Scored| {
-        differing.iter().any(|other| {
-            other.document.id == scored.evidence.document.id && other.unit.span == scored.evidence.unit.span
-        })
-    };
-    chosen.retain(|scored| !is_told(scored));
+    let place = |evidence: &Evidence| (evidence.document.id.clone(), evidence.unit.span.clone());
+    let told: Vec<_> = differing.iter().chain([&lead.evidence]).map(place).collect();
+    let mut is_lead = true;
+    chosen.retain(|scored| std::mem::take(&mut is_lead) || !told.contains(&place(&scored.evidence)));
     differing
 }
 

@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use flightdeck_corpus::{Document, Kind};
+use flightdeck_corpus::{Document, Heading, Kind, headings};
 use flightdeck_retrieval::{Index, Passage};
 
 use crate::draft::Draft;
@@ -66,7 +66,7 @@ pub(crate) fn compose(question: &Understanding, passages: &[Passage], index: &In
     let Some(playbook) = playbook else {
         return facts::compose(question, passages, index, draft);
     };
-    let asked = Asked::of(question, index);
+    let asked = Asked { words: &question.words, index };
     let steps = self::sections(playbook, &asked, index);
     let mut n_steps = 0;
     for step in &STEPS {
@@ -141,25 +141,17 @@ fn is_lead_in(evidence: &Evidence) -> bool {
     evidence.unit.words.ends_with(['：', ':'])
 }
 
-/// The words of the question that mean something in this knowledge, with their weight.
+/// The words of the question, looked for in a playbook.
 struct Asked<'i> {
-    words: Vec<(String, f32)>,
+    words: &'i [Word],
     index: &'i Index,
 }
 
-impl<'i> Asked<'i> {
-    fn of(question: &Understanding, index: &'i Index) -> Self {
-        let weighed = |word: &Word| (word.text.clone(), word.rarity);
-        let mut words: Vec<(String, f32)> = question.words.iter().map(weighed).collect();
-        words.sort_by(|a, b| a.0.cmp(&b.0));
-        words.dedup_by(|a, b| a.0 == b.0);
-        Self { words, index }
-    }
-
+impl Asked<'_> {
     /// How much of the question stands in `text`.
     fn in_text(&self, text: &str) -> f32 {
         let has: Vec<String> = self.index.words(text);
-        self.words.iter().filter(|(word, _)| has.contains(word)).map(|(_, weight)| weight).sum()
+        self.words.iter().filter(|word| has.contains(&word.text)).map(|word| word.rarity).sum()
     }
 
     /// The `n` that say most to the question, in their order; what its author has put in bold is worth a word.
@@ -193,7 +185,10 @@ fn sections(playbook: &Passage, asked: &Asked<'_>, index: &Index) -> Vec<(String
                 continue;
             }
             let nearest = headings.iter().take_while(|heading| heading.start <= unit.span.start).last();
-            let mut heading = nearest.map(|heading| heading.words.to_lowercase()).unwrap_or_default();
+            let of_chunk = || chunk.location.heading.last();
+            let mut heading =
+                nearest.map(|heading| &heading.words).or_else(of_chunk).cloned().unwrap_or_default();
+            heading = heading.to_lowercase();
             // Short playbooks label their steps in the line itself: `开场：……`.
             if let Some((label, _)) = unit.words.split_once(['：', ':'])
                 && label.chars().count() <= 8
@@ -207,50 +202,28 @@ fn sections(playbook: &Passage, asked: &Asked<'_>, index: &Index) -> Vec<(String
     sections
 }
 
-/// A heading of a playbook.
-struct Heading<'d> {
-    start: usize,
-    level: usize,
-    words: &'d str,
-}
-
-impl Heading<'_> {
-    fn is_step(&self) -> bool {
-        let words = self.words.to_lowercase();
-        STEPS.iter().any(|step| step.headings.iter().any(|name| words.contains(name)))
-    }
-}
-
-fn headings(text: &str) -> Vec<Heading<'_>> {
-    let mut start = 0;
-    let mut headings = Vec::new();
-    for line in text.split_inclusive('\n') {
-        let level = line.bytes().take_while(|byte| *byte == b'#').count();
-        if (1..=6).contains(&level) && line[level..].starts_with(' ') {
-            headings.push(Heading { start, level, words: line[level..].trim() });
-        }
-        start += line.len();
-    }
-    headings
+fn is_step(heading: &Heading) -> bool {
+    let words = heading.words.to_lowercase();
+    STEPS.iter().any(|step| step.headings.iter().any(|name| words.contains(name)))
 }
 
 /// The stretch of the text that is about one objection: under the heading that says most to the question, of those on
 /// the first level on which there are several that name no step; everything where there are none.
-fn objection_at(playbook: &Passage, headings: &[Heading<'_>], asked: &Asked<'_>) -> Range<usize> {
+fn objection_at(playbook: &Passage, headings: &[Heading], asked: &Asked<'_>) -> Range<usize> {
     let text = &playbook.document.text;
     let whole = 0..text.len();
     let level = (1..=6).find(|level| {
         let mut of_level = headings.iter().filter(|heading| heading.level == *level);
-        of_level.clone().count() > 1 && of_level.all(|heading| !heading.is_step())
+        of_level.clone().count() > 1 && of_level.all(|heading| !is_step(heading))
     });
     let Some(level) = level else { return whole };
-    let starts: Vec<&Heading<'_>> = headings.iter().filter(|heading| heading.level <= level).collect();
+    let starts: Vec<&Heading> = headings.iter().filter(|heading| heading.level <= level).collect();
     let found = &playbook.chunk.span;
     let objections = starts.iter().enumerate().filter(|(_, heading)| heading.level == level);
     let weighed = objections.map(|(idx, heading)| {
         let end = starts.get(idx + 1).map_or(text.len(), |next| next.start);
         let is_found = heading.start < found.end && found.start < end;
-        let said = HEADING_WEIGHT * asked.in_text(heading.words) + asked.in_text(&text[heading.start..end]);
+        let said = HEADING_WEIGHT * asked.in_text(&heading.words) + asked.in_text(&text[heading.start..end]);
         (said + if is_found { FOUND } else { 0.0 }, heading.start..end)
     });
     weighed.max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.start.cmp(&a.1.start))).map_or(whole, |(_, span)| span)

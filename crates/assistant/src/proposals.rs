@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use flightdeck_corpus::{Audience, Document, Kind};
+use flightdeck_corpus::{Audience, Document, Kind, headings};
 use flightdeck_retrieval::{Filters, Index, Mode, Query, RetrievalError, fold_text};
 use jiff::civil::Date;
 
@@ -239,8 +239,9 @@ struct Folded {
 
 impl Folded {
     fn of(document: &Document) -> Self {
-        let headings = document.text.lines().filter(|line| line.starts_with('#'));
-        let head: Vec<&str> = std::iter::once(document.title.as_str()).chain(headings).collect();
+        let headings = headings(&document.text);
+        let words = headings.iter().map(|heading| heading.words.as_str());
+        let head: Vec<&str> = std::iter::once(document.title.as_str()).chain(words).collect();
         Self { head: fold_text(&head.join("\n")), text: fold_text(&document.text) }
     }
 

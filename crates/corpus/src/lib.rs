@@ -50,6 +50,7 @@ use serde::{Deserialize, Serialize};
 pub use shelf::{Expected, Shelf, ShelfError, Shelved};
 pub use stated_figures::{StatedFigure, stated_figures};
 pub use statement::{Says, Statement};
+pub use structure::{Heading, headings};
 pub use worker::{Limits as ReadLimits, Worker, serve as serve_reading};
 
 /// Counts a text's tokens as the embedding model will see them.

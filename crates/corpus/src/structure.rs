@@ -25,6 +25,29 @@ impl Section {
     }
 }
 
+/// Where a text's heading stands, and what it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heading {
+    /// Byte offset of its line.
+    pub start: usize,
+    /// 1 is the outermost.
+    pub level: u8,
+    /// Without markup.
+    pub words: String,
+}
+
+/// The headings of a Markdown text, in order.
+pub fn headings(text: &str) -> Vec<Heading> {
+    let sections = sections(text, Markup::Markdown).into_iter().filter(|section| section.level > 0);
+    sections
+        .map(|Section { level, mut heading, span, .. }| Heading {
+            start: span.start,
+            level,
+            words: heading.pop().unwrap_or_default(),
+        })
+        .collect()
+}
+
 /// A run of lines of one shape, blank lines around it not included.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Block {
@@ -314,6 +337,15 @@ mod tests {
                 (1, "第二章 安装".to_owned(), 2)
             ]
         );
+    }
+
+    #[test]
+    fn headings_are_found_as_people_write_them() {
+        let text = "前言\n# 太贵 #\n##证据\n```\n# 不是\n```\n";
+        let found: Vec<(usize, u8, String)> =
+            headings(text).into_iter().map(|heading| (heading.start, heading.level, heading.words)).collect();
+        let second = text.find("##证据").unwrap();
+        assert_eq!(found, [(7, 1, "太贵".to_owned()), (second, 2, "证据".to_owned())]);
     }
 
     #[test]
