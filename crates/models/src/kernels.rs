@@ -4,9 +4,9 @@
 //! nothing but that the machine has them; reads and writes through pointers in the inner loops, whose ranges the
 //! functions around them assert; and the calls from here into functions compiled for an instruction set.
 //!
-//! What is computed exactly: weights and their scales are used as stored. What is rounded: activations to a byte
-//! with one scale per token or per 32 numbers before each product, and attention's exponential and GELU to polynomials whose errors
-//! are stated where they are defined.
+//! What is rounded: weights to a byte, where longer spans of them share a scale than are stored; activations to a byte before each
+//! product, with one scale a span; queries and keys likewise, where there are byte dot products; attention's exponential and GELU to
+//! polynomials whose errors are stated where they are defined.
 #![allow(unsafe_code)]
 // The forced inlining is what carries the target features from the entry points below into the generic kernels.
 #![allow(clippy::inline_always)]
@@ -14,6 +14,22 @@
 #![allow(clippy::needless_range_loop)]
 // Intrinsics are meant to be brought in together.
 #![allow(clippy::wildcard_imports)]
+
+/// Calls a function with the number of a tile's rows as a constant.
+macro_rules! of_height {
+    ($n_rows:expr, $m:ident => $call:expr) => {
+        of_height!($n_rows, $m => $call, 1 2 3 4 5 6 7 8 9 10 11 12)
+    };
+    ($n_rows:expr, $m:ident => $call:expr, $($height:literal)*) => {
+        match $n_rows {
+            $($height => {
+                const $m: usize = $height;
+                $call
+            })*
+            _ => unreachable!("no instruction set has registers for more rows"),
+        }
+    };
+}
 
 mod attention;
 #[cfg(target_arch = "x86_64")]
@@ -34,7 +50,7 @@ pub(crate) use attention::{Head, Scratch};
 pub(crate) use buffer::Buffer;
 pub(crate) use bytes::{LINE, ZERO_POINT};
 pub(crate) use matmul::Layout;
-pub(crate) use pack::{Activations, PackedLinear, Scaling};
+pub(crate) use pack::{Activations, PackedLinear};
 pub(crate) use rowwise::Blocks;
 
 #[cfg(target_arch = "x86_64")]
@@ -44,6 +60,10 @@ use self::avx512::Avx512;
 use self::portable::Portable;
 use self::simd::Simd;
 use crate::bert::Norm;
+use crate::weights::BLOCK;
+
+/// Inputs that share a scale where sums are formed by byte dot products and no few of them are far larger than the rest.
+const LONGEST_SPAN: usize = 64;
 
 /// An instruction set that this machine has.
 #[derive(Debug, Clone, Copy)]
@@ -89,6 +109,23 @@ impl Isa {
             Self::Avx2(simd) => name(simd),
             Self::Portable(simd) => name(simd),
         }
+    }
+
+    /// Inputs that share a scale in products with `n_inputs` of about the same size. With byte dot products, sums stay in
+    /// integers over many inputs; without them they are widened after every 32 anyway.
+    pub(crate) fn span(self, n_inputs: usize) -> usize {
+        let longest = match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(_) | Self::AvxVnni(_) => LONGEST_SPAN,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(_) => BLOCK,
+            Self::Portable(_) => BLOCK,
+        };
+        let mut span = longest;
+        while !n_inputs.is_multiple_of(span) && span > BLOCK {
+            span /= 2;
+        }
+        span
     }
 
     /// Columns of a panel, two vectors.

@@ -1,20 +1,34 @@
-//! Attention of one text and one head, in `f32`.
+//! Attention of one text and one head.
 //!
 //! Keys are laid out with one vector lane per key, so that the scores of a tile of queries form in registers; the
 //! weighted values form with one lane per number of the head. A text's tokens see each other only, so there is no
 //! mask and no padding beyond the last vector of keys.
+//!
+//! Where there are byte dot products, the scores are formed by them: each query and each key is rounded to bytes with
+//! a scale of its own. Before that the keys' mean is taken from every key, which shifts all scores of a query alike,
+//! so that softmax does not see it, while what all keys share takes no part of the range of a byte any more (J. Zhang
+//! et al., "`SageAttention`", 2024). Softmax and the weighted values are in `f32`.
 
 use super::buffer::Buffer;
-use super::rowwise::exp2;
-use super::simd::Simd;
+use super::bytes::ZERO_POINT;
+use super::rowwise::{exp2, largest_magnitude, to_bytes};
+use super::simd::{Simd, tile_height};
 
 /// Below every score, yet far from the end of the range.
 const NOT_A_KEY: f32 = -1e30;
 
 /// Memory that the work on a head needs.
 pub(crate) struct Scratch {
-    /// Keys, one column per token.
+    /// Keys, one column per token: numbers, or four bytes in each place.
     keys: Buffer<f32>,
+    key_bytes: Buffer<u32>,
+    /// What a key's bytes are to be multiplied with.
+    key_scales: Buffer<f32>,
+    /// A key less the mean, and its bytes.
+    key: Buffer<f32>,
+    row_bytes: Buffer<i8>,
+    /// The queries of a tile as bytes.
+    query_bytes: Buffer<i8>,
     /// Scores of a tile of queries.
     scores: Buffer<f32>,
 }
@@ -22,7 +36,15 @@ pub(crate) struct Scratch {
 impl Scratch {
     /// Empty; grows with the texts.
     pub(crate) fn new() -> Self {
-        Self { keys: Buffer::new(0), scores: Buffer::new(0) }
+        Self {
+            keys: Buffer::new(0),
+            key_bytes: Buffer::new(0),
+            key_scales: Buffer::new(0),
+            key: Buffer::new(0),
+            row_bytes: Buffer::new(0),
+            query_bytes: Buffer::new(0),
+            scores: Buffer::new(0),
+        }
     }
 }
 
@@ -61,20 +83,24 @@ pub(super) fn attend<S: Simd>(
     );
     assert!(out.len() >= (n_tokens - 1) * out_stride + size, "the output has room");
     let n_padded = n_tokens.next_multiple_of(tile_columns);
-    scratch.keys.grow(size * n_padded);
     scratch.scores.grow(S::TILE_ROWS * n_padded);
-    let keys = scratch.keys.as_mut_slice();
-    for (token, key) in head.keys.chunks_exact(size).enumerate() {
-        for (idx, &value) in key.iter().enumerate() {
-            keys[idx * n_padded + token] = value;
+    if S::BYTE_DOTS {
+        keys_as_bytes(simd, head, n_padded, scratch);
+        scratch.query_bytes.grow(S::TILE_ROWS * size);
+    } else {
+        scratch.keys.grow(size * n_padded);
+        for (idx, column) in scratch.keys.as_mut_slice().chunks_exact_mut(n_padded).take(size).enumerate() {
+            for (value, key) in column.iter_mut().zip(head.keys.chunks_exact(size)) {
+                *value = key[idx];
+            }
+            column[n_tokens..].fill(0.0);
         }
-    }
-    for idx in 0..size {
-        keys[idx * n_padded + n_tokens..(idx + 1) * n_padded].fill(0.0);
     }
     let work = Work {
         head,
-        keys,
+        keys: scratch.keys.as_slice(),
+        key_bytes: scratch.key_bytes.as_slice(),
+        key_scales: scratch.key_scales.as_slice(),
         n_tokens,
         n_padded,
         // Base-2 logarithm of e: the exponential is computed as a power of two.
@@ -82,21 +108,68 @@ pub(super) fn attend<S: Simd>(
         out_stride,
     };
     let scores = scratch.scores.as_mut_slice();
+    let query_bytes = scratch.query_bytes.as_mut_slice();
     let mut row = 0;
     while row < n_tokens {
-        let n_rows = (n_tokens - row).min(S::TILE_ROWS);
+        let n_rows = tile_height(n_tokens - row, S::TILE_ROWS);
         // SAFETY: the assertions and sizes above hold for every tile of rows.
         unsafe {
-            match n_rows {
-                1 => tile::<S, 1>(simd, work, row, scores, out),
-                2 => tile::<S, 2>(simd, work, row, scores, out),
-                3 => tile::<S, 3>(simd, work, row, scores, out),
-                4 => tile::<S, 4>(simd, work, row, scores, out),
-                5 => tile::<S, 5>(simd, work, row, scores, out),
-                _ => tile::<S, 6>(simd, work, row, scores, out),
+            if S::BYTE_DOTS {
+                of_height!(n_rows, M => scores_of_bytes::<S, M>(simd, work, row, query_bytes, scores));
+            } else {
+                of_height!(n_rows, M => scores_of_numbers::<S, M>(simd, work, row, scores));
+            }
+            let mut done = 0;
+            while done < n_rows {
+                let n_rows = tile_height(n_rows - done, S::FLOAT_TILE_ROWS);
+                let scores = &scores[done * n_padded..];
+                of_height!(n_rows, M => weighted::<S, M>(simd, work, row + done, scores, out));
+                done += n_rows;
             }
         }
         row += n_rows;
+    }
+}
+
+/// Rounds the keys, less their mean, to bytes above the zero point, four numbers of a key in one place:
+/// `[size / 4, n_padded]`, zeros after the last key.
+#[inline(always)]
+fn keys_as_bytes<S: Simd>(simd: S, head: Head<'_>, n_padded: usize, scratch: &mut Scratch) {
+    let size = head.size;
+    let n_tokens = head.keys.len() / size;
+    scratch.key.grow(2 * size);
+    scratch.row_bytes.grow(n_tokens * size);
+    scratch.key_scales.grow(n_padded);
+    scratch.key_bytes.grow(size / 4 * n_padded);
+    let (mean, key) = scratch.key.as_mut_slice()[..2 * size].split_at_mut(size);
+    let bytes = &mut scratch.row_bytes.as_mut_slice()[..n_tokens * size];
+    let scales = &mut scratch.key_scales.as_mut_slice()[..n_padded];
+    mean.fill(0.0);
+    for key in head.keys.chunks_exact(size) {
+        for (sum, value) in mean.iter_mut().zip(key) {
+            *sum += value;
+        }
+    }
+    let share = 1.0 / n_tokens as f32;
+    for value in &mut *mean {
+        *value *= share;
+    }
+    let rows = head.keys.chunks_exact(size).zip(bytes.chunks_exact_mut(size));
+    for ((values, bytes), scale) in rows.zip(&mut *scales) {
+        for ((value, from), mean) in key.iter_mut().zip(values).zip(&*mean) {
+            *value = from - mean;
+        }
+        *scale = largest_magnitude(simd, key) * (1.0 / 127.0);
+        to_bytes(simd, key, *scale, bytes);
+    }
+    scales[n_tokens..].fill(0.0);
+    let fours: &[u32] = bytemuck::cast_slice(bytes);
+    let columns = scratch.key_bytes.as_mut_slice().chunks_exact_mut(n_padded).take(size / 4);
+    for (idx, column) in columns.enumerate() {
+        for (place, key) in column.iter_mut().zip(fours.chunks_exact(size / 4)) {
+            *place = key[idx] ^ u32::from_ne_bytes([ZERO_POINT; 4]);
+        }
+        column[n_tokens..].fill(0);
     }
 }
 
@@ -104,53 +177,25 @@ pub(super) fn attend<S: Simd>(
 struct Work<'a> {
     head: Head<'a>,
     keys: &'a [f32],
+    key_bytes: &'a [u32],
+    key_scales: &'a [f32],
     n_tokens: usize,
     n_padded: usize,
     factor: f32,
     out_stride: usize,
 }
 
-/// `M` queries from `row` on.
+/// Turns the first `n_tokens` products of each of `n_rows` queries, which are to be multiplied with `factors`, into powers of
+/// two below one, and gives the inverses of their sums.
 ///
 /// # Safety
-/// The rows exist; `work.keys` is `[size, n_padded]`, `scores` at least `[M, n_padded]`, `n_padded` a multiple of two
-/// vectors and at least `n_tokens`, `out` has room for the rows.
+/// `scores` is at least `[M, n_padded]`, `n_padded` a multiple of a vector and at least `n_tokens`.
 #[inline(always)]
-unsafe fn tile<S: Simd, const M: usize>(
-    simd: S,
-    work: Work<'_>,
-    row: usize,
-    scores: &mut [f32],
-    out: &mut [f32],
-) {
-    if M > S::TILE_ROWS {
-        return;
-    }
-    let Work { head, keys, n_tokens, n_padded, factor, out_stride } = work;
-    let size = head.size;
-    // SAFETY: by the promises above every offset below lies within its slice: rows below `n_tokens`, keys below
-    // `n_padded` in steps of two vectors, numbers of a head below `size` in steps of two vectors.
+unsafe fn soften<S: Simd, const M: usize>(simd: S, work: Work<'_>, factors: [f32; M], scores: *mut f32) {
+    let Work { n_tokens, n_padded, .. } = work;
+    // SAFETY: rows are below `M`, keys below `n_padded` in steps of a vector.
     unsafe {
-        let queries = head.queries.as_ptr().add(row * size);
-        let scores = scores.as_mut_ptr();
-        for key in (0..n_padded).step_by(2 * S::LANES) {
-            let mut acc = [[simd.splat(0.0); 2]; M];
-            for idx in 0..size {
-                let place = keys.as_ptr().add(idx * n_padded + key);
-                let (left, right) = (simd.load(place), simd.load(place.add(S::LANES)));
-                for m in 0..M {
-                    let query = simd.splat(*queries.add(m * size + idx));
-                    acc[m][0] = simd.mul_add(query, left, acc[m][0]);
-                    acc[m][1] = simd.mul_add(query, right, acc[m][1]);
-                }
-            }
-            for m in 0..M {
-                simd.store(scores.add(m * n_padded + key), acc[m][0]);
-                simd.store(scores.add(m * n_padded + key + S::LANES), acc[m][1]);
-            }
-        }
-        let mut inverse = [0.0; M];
-        for m in 0..M {
+        for (m, factor) in factors.into_iter().enumerate() {
             let scores = scores.add(m * n_padded);
             for key in n_tokens..n_padded {
                 *scores.add(key) = NOT_A_KEY;
@@ -159,13 +204,42 @@ unsafe fn tile<S: Simd, const M: usize>(
             for key in (0..n_padded).step_by(S::LANES) {
                 most = simd.max(most, simd.load(scores.add(key)));
             }
+            let shift = simd.splat(-simd.largest(most) * factor);
             let factor = simd.splat(factor);
-            let shift = simd.mul(simd.splat(-simd.largest(most)), factor);
-            let mut sum = simd.splat(0.0);
             for key in (0..n_padded).step_by(S::LANES) {
                 let weight = exp2(simd, simd.mul_add(simd.load(scores.add(key)), factor, shift));
                 simd.store(scores.add(key), weight);
-                sum = simd.add(sum, weight);
+            }
+        }
+    }
+}
+
+/// The values of all keys, weighted with the scores of `M` queries from `row` on, the first of `scores` being that row's.
+///
+/// # Safety
+/// The rows exist; `scores` is at least `[M, n_padded]`, `out` has room for the rows.
+#[inline(always)]
+unsafe fn weighted<S: Simd, const M: usize>(
+    simd: S,
+    work: Work<'_>,
+    row: usize,
+    scores: &[f32],
+    out: &mut [f32],
+) {
+    if M > S::FLOAT_TILE_ROWS {
+        return;
+    }
+    let Work { head, n_tokens, n_padded, out_stride, .. } = work;
+    let size = head.size;
+    // SAFETY: rows are below `n_tokens`, keys below `n_padded` in steps of a vector, numbers of a head below `size` in
+    // steps of two vectors.
+    unsafe {
+        let scores = scores.as_ptr();
+        let mut inverse = [0.0; M];
+        for m in 0..M {
+            let mut sum = simd.splat(0.0);
+            for key in (0..n_padded).step_by(S::LANES) {
+                sum = simd.add(sum, simd.load(scores.add(m * n_padded + key)));
             }
             inverse[m] = 1.0 / simd.sum(sum);
         }
@@ -188,5 +262,103 @@ unsafe fn tile<S: Simd, const M: usize>(
                 simd.store(out.add(S::LANES), simd.mul(acc[m][1], scale));
             }
         }
+    }
+}
+
+/// The softmax of `M` queries' products with all keys, save for the division by their sums.
+///
+/// # Safety
+/// The rows exist; `work.keys` is `[size, n_padded]`, `scores` at least `[M, n_padded]`, `n_padded` a multiple of two
+/// vectors and at least `n_tokens`.
+#[inline(always)]
+unsafe fn scores_of_numbers<S: Simd, const M: usize>(
+    simd: S,
+    work: Work<'_>,
+    row: usize,
+    scores: &mut [f32],
+) {
+    if M > S::TILE_ROWS {
+        return;
+    }
+    let (size, n_padded) = (work.head.size, work.n_padded);
+    // SAFETY: rows are below `n_tokens`, keys below `n_padded` in steps of two vectors, numbers of a head below `size`.
+    unsafe {
+        let queries = work.head.queries.as_ptr().add(row * size);
+        let scores = scores.as_mut_ptr();
+        for key in (0..n_padded).step_by(2 * S::LANES) {
+            let mut acc = [[simd.splat(0.0); 2]; M];
+            for idx in 0..size {
+                let place = work.keys.as_ptr().add(idx * n_padded + key);
+                let (left, right) = (simd.load(place), simd.load(place.add(S::LANES)));
+                for m in 0..M {
+                    let query = simd.splat(*queries.add(m * size + idx));
+                    acc[m][0] = simd.mul_add(query, left, acc[m][0]);
+                    acc[m][1] = simd.mul_add(query, right, acc[m][1]);
+                }
+            }
+            for m in 0..M {
+                simd.store(scores.add(m * n_padded + key), acc[m][0]);
+                simd.store(scores.add(m * n_padded + key + S::LANES), acc[m][1]);
+            }
+        }
+        soften(simd, work, [work.factor; M], scores);
+    }
+}
+
+/// As [`scores_of_numbers`], from bytes.
+///
+/// # Safety
+/// As for [`scores_of_numbers`], but `work.key_bytes` is `[size / 4, n_padded]`, `work.key_scales` `[n_padded]`, and
+/// `query_bytes` at least `[M, size]`.
+#[inline(always)]
+unsafe fn scores_of_bytes<S: Simd, const M: usize>(
+    simd: S,
+    work: Work<'_>,
+    row: usize,
+    query_bytes: &mut [i8],
+    scores: &mut [f32],
+) {
+    if M > S::TILE_ROWS {
+        return;
+    }
+    let (size, n_padded) = (work.head.size, work.n_padded);
+    let mut factors = [0.0; M];
+    let mut corrections = [0; M];
+    let queries = work.head.queries[row * size..].chunks_exact(size).zip(query_bytes.chunks_exact_mut(size));
+    for ((factor, correction), (query, bytes)) in factors.iter_mut().zip(&mut corrections).zip(queries) {
+        let scale = largest_magnitude(simd, query) * (1.0 / 127.0);
+        to_bytes(simd, query, scale, bytes);
+        *correction = -i32::from(ZERO_POINT) * bytes.iter().map(|&byte| i32::from(byte)).sum::<i32>();
+        *factor = scale * work.factor;
+    }
+    // SAFETY: keys are below `n_padded` in steps of two vectors, fours of a head's bytes below `size / 4`.
+    unsafe {
+        let queries = query_bytes.as_ptr();
+        let scores = scores.as_mut_ptr();
+        for key in (0..n_padded).step_by(2 * S::LANES) {
+            let mut acc = [[simd.start::<true>(0); 2]; M];
+            for m in 0..M {
+                acc[m] = [simd.start::<true>(corrections[m]); 2];
+            }
+            for four in 0..size / 4 {
+                let place = work.key_bytes.as_ptr().add(four * n_padded + key).cast::<u8>();
+                let (left, right) = (simd.load_weights(place), simd.load_weights(place.add(4 * S::LANES)));
+                for m in 0..M {
+                    let query = queries.add(m * size + four * 4).cast::<[u8; 4]>();
+                    let query = simd.splat_activations(i32::from_ne_bytes(query.read()));
+                    acc[m][0] = simd.dot::<true>(acc[m][0], left, query);
+                    acc[m][1] = simd.dot::<true>(acc[m][1], right, query);
+                }
+            }
+            for half in 0..2 {
+                let place = key + half * S::LANES;
+                let scale = simd.load(work.key_scales.as_ptr().add(place));
+                for m in 0..M {
+                    let score = simd.finish::<true>(acc[m][half], corrections[m]);
+                    simd.store(scores.add(m * n_padded + place), simd.mul(score, scale));
+                }
+            }
+        }
+        soften(simd, work, factors, scores);
     }
 }

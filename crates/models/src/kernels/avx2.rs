@@ -42,7 +42,9 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
     const NAME: &'static str = if VNNI { "avx-vnni" } else { "avx2" };
     const LANES: usize = 8;
     const TAKES_ZERO_POINT: bool = !VNNI;
-    const TILE_ROWS: usize = 3;
+    const BYTE_DOTS: bool = VNNI;
+    const TILE_ROWS: usize = if VNNI { 6 } else { 3 };
+    const FLOAT_TILE_ROWS: usize = 3;
     type F = __m256;
     type W = __m256i;
     type A = __m256i;
@@ -135,6 +137,11 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
             let halves = _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256::<1>(whole));
             _mm_storel_epi64(to.cast(), _mm_packs_epi16(halves, halves));
         }
+    }
+
+    #[inline(always)]
+    fn prefetch(self, from: *const u8) {
+        have!(_mm_prefetch::<_MM_HINT_T0>(from.cast()));
     }
 
     #[inline(always)]

@@ -32,7 +32,9 @@ impl Simd for Avx512 {
     const NAME: &'static str = "avx512-vnni";
     const LANES: usize = 16;
     const TAKES_ZERO_POINT: bool = false;
+    const BYTE_DOTS: bool = true;
     const TILE_ROWS: usize = 6;
+    const FLOAT_TILE_ROWS: usize = 6;
     type F = __m512;
     type W = __m512i;
     type A = __m512i;
@@ -110,6 +112,11 @@ impl Simd for Avx512 {
     unsafe fn store_bytes(self, to: *mut i8, value: Self::F) {
         // SAFETY: as above, and the caller promises that the bytes can be written.
         unsafe { _mm_storeu_si128(to.cast(), _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(value))) }
+    }
+
+    #[inline(always)]
+    fn prefetch(self, from: *const u8) {
+        have!(_mm_prefetch::<_MM_HINT_T0>(from.cast()));
     }
 
     #[inline(always)]

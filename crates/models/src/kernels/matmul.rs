@@ -1,17 +1,19 @@
 //! The integer matrix product, with what follows it while the sums are still in registers.
 //!
-//! For each panel of columns and each tile of rows, the sums of a block of 32 inputs are formed as integers, turned
-//! into `f32` and added up with the block's scale. Then come the token's scale, the bias and, if asked for, GELU.
+//! For each panel of columns and each tile of rows, the sums of a span of inputs are formed as integers, turned
+//! into `f32` and added up with the scales of the span's weights and activations. Then come the bias and, if asked for, GELU.
 //! Every output is formed by the same operations in the same order whatever tile its row falls into, so that a
 //! token's vector does not depend on its neighbours.
 
 use std::ops::Range;
 
-use super::pack::{Activations, PackedLinear, Scaling};
+use super::pack::{Activations, PackedLinear};
 use super::rowwise::gelu;
-use super::simd::Simd;
+use super::simd::{Simd, tile_height};
 use crate::weights::BLOCK;
 
+/// Bytes that memory moves at a time.
+const LINE: usize = 64;
 /// Steps of four inputs in a block.
 const STEPS: usize = BLOCK / 4;
 
@@ -57,6 +59,7 @@ pub(super) fn matmul<S: Simd, const GELU: bool>(
     let n_columns = panels.len() * panel;
     assert!(weights.panel == panel && panels.end <= weights.n_panels(), "packed for these vectors");
     assert!(input.n_columns == weights.n_inputs && rows.end <= input.n_rows(), "the input fits the weights");
+    assert!(input.span == weights.span, "sums of activations are of the weights' spans");
     assert!(layout.block_columns.is_multiple_of(panel), "a panel's columns lie side by side");
     if rows.is_empty() || n_columns == 0 {
         return;
@@ -67,25 +70,20 @@ pub(super) fn matmul<S: Simd, const GELU: bool>(
         let out_start = layout.start((panel_idx - panels.start) * panel);
         let mut row = rows.start;
         while row < rows.end {
-            let n_rows = (rows.end - row).min(S::TILE_ROWS);
-            let place =
-                Place { row, panel_idx, out_start: out_start + (row - rows.start) * layout.row_stride };
+            let n_rows = tile_height(rows.end - row, S::TILE_ROWS);
+            let place = Place {
+                row,
+                panel_idx,
+                out_start: out_start + (row - rows.start) * layout.row_stride,
+                fetch_next: row == rows.start,
+            };
             let out = &mut *out;
             // SAFETY: the assertions above cover rows, panels and the places written for every tile.
             unsafe {
-                match (n_rows, weights.wide) {
-                    (1, false) => tile::<S, 1, false, GELU>(simd, input, weights, place, out, layout),
-                    (2, false) => tile::<S, 2, false, GELU>(simd, input, weights, place, out, layout),
-                    (3, false) => tile::<S, 3, false, GELU>(simd, input, weights, place, out, layout),
-                    (4, false) => tile::<S, 4, false, GELU>(simd, input, weights, place, out, layout),
-                    (5, false) => tile::<S, 5, false, GELU>(simd, input, weights, place, out, layout),
-                    (_, false) => tile::<S, 6, false, GELU>(simd, input, weights, place, out, layout),
-                    (1, true) => tile::<S, 1, true, GELU>(simd, input, weights, place, out, layout),
-                    (2, true) => tile::<S, 2, true, GELU>(simd, input, weights, place, out, layout),
-                    (3, true) => tile::<S, 3, true, GELU>(simd, input, weights, place, out, layout),
-                    (4, true) => tile::<S, 4, true, GELU>(simd, input, weights, place, out, layout),
-                    (5, true) => tile::<S, 5, true, GELU>(simd, input, weights, place, out, layout),
-                    (_, true) => tile::<S, 6, true, GELU>(simd, input, weights, place, out, layout),
+                if weights.wide {
+                    of_height!(n_rows, M => tile::<S, M, true, GELU>(simd, input, weights, place, out, layout));
+                } else {
+                    of_height!(n_rows, M => tile::<S, M, false, GELU>(simd, input, weights, place, out, layout));
                 }
             }
             row += n_rows;
@@ -99,6 +97,8 @@ struct Place {
     row: usize,
     panel_idx: usize,
     out_start: usize,
+    /// Whether to bring the next panel's weights nearer meanwhile.
+    fetch_next: bool,
 }
 
 /// One register tile: `M` rows by two vectors of columns.
@@ -118,37 +118,47 @@ unsafe fn tile<S: Simd, const M: usize, const WIDE: bool, const GELU: bool>(
         return;
     }
     let panel = 2 * S::LANES;
-    let n_blocks = weights.n_inputs / BLOCK;
+    let n_spans = weights.n_inputs / weights.span;
+    let blocks_in_span = weights.span / BLOCK;
     let zero_point = weights.zero_point();
-    let by_block = input.scaling == Scaling::Block;
     // SAFETY: the caller promises that the row, the panel and the tile's output exist; within them every offset
     // below stays inside by the sizes that `PackedLinear` and `Activations` were built with: a panel has
-    // `n_inputs * panel` bytes and `n_blocks * panel` scales, a row `n_inputs` bytes, `n_blocks` sums and `n_scales` scales.
+    // `n_inputs * panel` bytes and `n_spans * panel` scales, a row `n_inputs` bytes, `n_spans` sums and as many scales.
     unsafe {
         let mut panel_bytes =
             weights.weights.as_slice().as_ptr().add(place.panel_idx * weights.n_inputs * panel);
-        let mut scales = weights.scales.as_slice().as_ptr().add(place.panel_idx * n_blocks * panel);
-        let values = input.values.as_slice().as_ptr().add(place.row * input.n_columns);
-        let sums = input.sums.as_slice().as_ptr().add(place.row * n_blocks);
-        let token_scales = input.scales.as_slice().as_ptr().add(place.row * input.n_scales());
+        let mut scales = weights.scales.as_slice().as_ptr().add(place.panel_idx * n_spans * panel);
+        let mut values = input.values.as_slice().as_ptr().add(place.row * input.n_columns);
+        let sums = input.sums.as_slice().as_ptr().add(place.row * n_spans);
+        let token_scales = input.scales.as_slice().as_ptr().add(place.row * n_spans);
         let mut total = [[simd.splat(0.0); 2]; M];
-        for block in 0..n_blocks {
+        for span in 0..n_spans {
+            if place.fetch_next {
+                // Nothing is read: beyond the last panel the address may point anywhere.
+                let next = panel_bytes.wrapping_add(weights.n_inputs * panel);
+                for line in (0..weights.span * panel).step_by(LINE) {
+                    simd.prefetch(next.wrapping_add(line));
+                }
+            }
             let mut acc = [[simd.start::<WIDE>(0); 2]; M];
             let mut correction = [0; M];
             for m in 0..M {
-                correction[m] = -zero_point * *sums.add(m * n_blocks + block);
+                correction[m] = -zero_point * *sums.add(m * n_spans + span);
                 acc[m] = [simd.start::<WIDE>(correction[m]); 2];
             }
-            for step in 0..STEPS {
-                let left = simd.load_weights(panel_bytes);
-                let right = simd.load_weights(panel_bytes.add(4 * S::LANES));
-                panel_bytes = panel_bytes.add(4 * panel);
-                for m in 0..M {
-                    let four = values.add(m * input.n_columns + block * BLOCK + step * 4).cast::<[u8; 4]>();
-                    let four = simd.splat_activations(i32::from_ne_bytes(four.read()));
-                    acc[m][0] = simd.dot::<WIDE>(acc[m][0], left, four);
-                    acc[m][1] = simd.dot::<WIDE>(acc[m][1], right, four);
+            for _ in 0..blocks_in_span {
+                for step in 0..STEPS {
+                    let left = simd.load_weights(panel_bytes);
+                    let right = simd.load_weights(panel_bytes.add(4 * S::LANES));
+                    panel_bytes = panel_bytes.add(4 * panel);
+                    for m in 0..M {
+                        let four = values.add(m * input.n_columns + step * 4).cast::<[u8; 4]>();
+                        let four = simd.splat_activations(i32::from_ne_bytes(four.read()));
+                        acc[m][0] = simd.dot::<WIDE>(acc[m][0], left, four);
+                        acc[m][1] = simd.dot::<WIDE>(acc[m][1], right, four);
+                    }
                 }
+                values = values.add(BLOCK);
             }
             let (left, right) = (simd.load(scales), simd.load(scales.add(S::LANES)));
             scales = scales.add(panel);
@@ -157,10 +167,8 @@ unsafe fn tile<S: Simd, const M: usize, const WIDE: bool, const GELU: bool>(
                     simd.finish::<WIDE>(acc[m][0], correction[m]),
                     simd.finish::<WIDE>(acc[m][1], correction[m]),
                 ];
-                if by_block {
-                    let scale = simd.splat(*token_scales.add(m * n_blocks + block));
-                    sums = [simd.mul(sums[0], scale), simd.mul(sums[1], scale)];
-                }
+                let scale = simd.splat(*token_scales.add(m * n_spans + span));
+                sums = [simd.mul(sums[0], scale), simd.mul(sums[1], scale)];
                 total[m] =
                     [simd.mul_add(sums[0], left, total[m][0]), simd.mul_add(sums[1], right, total[m][1])];
             }
@@ -168,9 +176,8 @@ unsafe fn tile<S: Simd, const M: usize, const WIDE: bool, const GELU: bool>(
         let bias = weights.bias.as_slice().as_ptr().add(place.panel_idx * panel);
         let out = out.as_mut_ptr().add(place.out_start);
         for m in 0..M {
-            let scale = simd.splat(if by_block { 1.0 } else { *token_scales.add(m) });
             for half in 0..2 {
-                let mut value = simd.mul_add(total[m][half], scale, simd.load(bias.add(half * S::LANES)));
+                let mut value = simd.add(total[m][half], simd.load(bias.add(half * S::LANES)));
                 if GELU {
                     value = gelu(simd, value);
                 }

@@ -21,7 +21,9 @@ impl Simd for Portable {
     const NAME: &'static str = "portable-int8";
     const LANES: usize = LANES;
     const TAKES_ZERO_POINT: bool = false;
+    const BYTE_DOTS: bool = false;
     const TILE_ROWS: usize = 2;
+    const FLOAT_TILE_ROWS: usize = 2;
     type F = [f32; LANES];
     type W = [u8; 4 * LANES];
     type A = [i8; 4];
@@ -110,6 +112,9 @@ impl Simd for Portable {
         // SAFETY: the caller promises that these bytes can be written.
         unsafe { to.cast::<[i8; LANES]>().write_unaligned(bytes) }
     }
+
+    #[inline(always)]
+    fn prefetch(self, _from: *const u8) {}
 
     #[inline(always)]
     unsafe fn load_weights(self, from: *const u8) -> Self::W {

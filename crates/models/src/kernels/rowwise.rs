@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::pack::{Activations, Scaling};
+use super::pack::Activations;
 use super::simd::Simd;
 use crate::bert::Norm;
 use crate::weights::BLOCK;
@@ -168,45 +168,29 @@ pub(super) fn quantise<S: Simd>(simd: S, values: Blocks<'_>, out: &mut Activatio
     }
 }
 
-/// The largest number that shares a scale becomes 127 or -127. The caller has checked that `values` has the row.
+/// The largest number of a span becomes 127 or -127. The caller has checked that `values` has the row.
 #[inline(always)]
 fn quantise_row<S: Simd>(simd: S, values: Blocks<'_>, row: usize, out: &mut Activations, out_row: usize) {
-    let (n_columns, n_scales) = (out.n_columns, out.n_scales());
+    let (n_columns, span) = (out.n_columns, out.span);
     let n_parts = n_columns / values.block_columns;
     assert!(values.values.len() >= values.start(n_parts - 1, row) + values.block_columns, "the row is there");
+    assert!(values.block_columns.is_multiple_of(span), "no span lies across two blocks of columns");
     let bytes = &mut out.values.as_mut_slice()[out_row * n_columns..(out_row + 1) * n_columns];
-    let scales = &mut out.scales.as_mut_slice()[out_row * n_scales..(out_row + 1) * n_scales];
+    let places = out_row * n_columns / span..(out_row + 1) * n_columns / span;
+    let sums = &mut out.sums.as_mut_slice()[places.clone()];
+    let scales = &mut out.scales.as_mut_slice()[places];
     let part = |idx: usize| &values.values[values.start(idx, row)..][..values.block_columns];
-    match out.scaling {
-        Scaling::Row => {
-            let mut most = 0.0;
-            for idx in 0..n_parts {
-                let here = largest_magnitude(simd, part(idx));
-                most = if here > most { here } else { most };
-            }
-            scales[0] = most * (1.0 / 127.0);
-            for (idx, bytes) in bytes.chunks_exact_mut(values.block_columns).enumerate() {
-                to_bytes(simd, part(idx), scales[0], bytes);
-            }
-        }
-        Scaling::Block => {
-            let n_blocks = values.block_columns / BLOCK;
-            for (idx, scale) in scales.iter_mut().enumerate() {
-                let block = &part(idx / n_blocks)[idx % n_blocks * BLOCK..][..BLOCK];
-                *scale = largest_magnitude(simd, block) * (1.0 / 127.0);
-                to_bytes(simd, block, *scale, &mut bytes[idx * BLOCK..(idx + 1) * BLOCK]);
-            }
-        }
-    }
-    let sums = &mut out.sums.as_mut_slice()[out_row * n_columns / BLOCK..(out_row + 1) * n_columns / BLOCK];
-    for (sum, block) in sums.iter_mut().zip(bytes.chunks_exact(BLOCK)) {
-        *sum = block.iter().map(|&byte| i32::from(byte)).sum();
+    let values = (0..n_parts).flat_map(|idx| part(idx).chunks_exact(span));
+    for (((values, bytes), sum), scale) in values.zip(bytes.chunks_exact_mut(span)).zip(sums).zip(scales) {
+        *scale = largest_magnitude(simd, values) * (1.0 / 127.0);
+        to_bytes(simd, values, *scale, bytes);
+        *sum = bytes.iter().map(|&byte| i32::from(byte)).sum();
     }
 }
 
 /// The largest magnitude among whole vectors of numbers.
 #[inline(always)]
-fn largest_magnitude<S: Simd>(simd: S, values: &[f32]) -> f32 {
+pub(super) fn largest_magnitude<S: Simd>(simd: S, values: &[f32]) -> f32 {
     assert!(values.len().is_multiple_of(S::LANES), "rows and blocks are whole vectors");
     let zero = simd.splat(0.0);
     let mut most = zero;
@@ -220,7 +204,7 @@ fn largest_magnitude<S: Simd>(simd: S, values: &[f32]) -> f32 {
 
 /// Divides whole vectors of numbers by `scale`, at least their largest magnitude / 127, and rounds them.
 #[inline(always)]
-fn to_bytes<S: Simd>(simd: S, values: &[f32], scale: f32, bytes: &mut [i8]) {
+pub(super) fn to_bytes<S: Simd>(simd: S, values: &[f32], scale: f32, bytes: &mut [i8]) {
     assert!(values.len() == bytes.len() && values.len().is_multiple_of(S::LANES), "a byte for every number");
     let inverse = simd.splat(if scale > 0.0 { 1.0 / scale } else { 0.0 });
     let (least, most) = (simd.splat(-127.0), simd.splat(127.0));

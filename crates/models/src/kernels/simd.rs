@@ -6,6 +6,12 @@
 //! detection. To add an instruction set (NEON with dot products, say), implement this trait and list it in
 //! `super::Isa`.
 
+/// The height of the next tile where `n_left` rows are left: tiles of about the same height, since a last one of a row or two
+/// would do little but wait for its weights.
+pub(crate) fn tile_height(n_left: usize, most: usize) -> usize {
+    n_left.div_ceil(n_left.div_ceil(most))
+}
+
 /// Vectors of one instruction set: `f32` lanes, and dot products of four bytes into each lane.
 pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// Name for reports.
@@ -14,8 +20,12 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     const LANES: usize;
     /// Whether [`Self::dot`] and [`Self::dot_bytes`] of whole bytes take the weights' zero point away themselves.
     const TAKES_ZERO_POINT: bool;
-    /// Rows of a register tile (it is two vectors wide), as many as the registers hold.
+    /// Whether four products of bytes are added to a lane in one instruction.
+    const BYTE_DOTS: bool;
+    /// Rows of a register tile of bytes' products (it is two vectors wide).
     const TILE_ROWS: usize;
+    /// Rows of a register tile of numbers' products.
+    const FLOAT_TILE_ROWS: usize;
     /// A vector of `f32`.
     type F: Copy;
     /// A vector of weights: for each lane, four unsigned bytes.
@@ -64,6 +74,9 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// # Safety
     /// `LANES` bytes can be written to `to`.
     unsafe fn store_bytes(self, to: *mut i8, value: Self::F);
+
+    /// Asks for what lies at `from`, which is never read, to be brought nearer.
+    fn prefetch(self, from: *const u8);
 
     /// Reads a vector of weights.
     ///

@@ -42,7 +42,7 @@ impl Random {
 /// The numbers that rows of bytes stand for.
 fn dequantised(activations: &Activations, n_rows: usize) -> Vec<f32> {
     let n_columns = activations.n_columns;
-    let shared = n_columns / activations.n_scales();
+    let shared = activations.span;
     let values = activations.values.as_slice()[..n_rows * n_columns].chunks_exact(shared);
     values
         .zip(activations.scales.as_slice())
@@ -76,16 +76,16 @@ fn gelu_of(value: f32) -> f32 {
 fn bytes_stand_for_the_numbers_they_were_made_from() {
     let mut random = Random(1);
     for isa in Isa::available() {
-        for (n_columns, scaling) in [(32, Scaling::Row), (96, Scaling::Block), (384, Scaling::Row)] {
+        for (n_columns, span) in [(32, 32), (96, 32), (384, 128), (384, 64)] {
             let n_rows = 1 + random.below(9);
             let mut values = random.numbers(n_rows * n_columns);
             values[..n_columns].fill(0.0);
-            let mut activations = Activations::new(n_columns, scaling);
+            let mut activations = Activations::new(n_columns, span);
             activations.grow(n_rows);
             quantise(isa, rows(&values, n_columns), &mut activations, 0..n_rows);
             close(&dequantised(&activations, n_rows), &values, 0.5 / 127.0 + 1e-6, isa.name());
-            for (block, sum) in activations.values.as_slice().chunks(32).zip(activations.sums.as_slice()) {
-                assert_eq!(block.iter().map(|&byte| i32::from(byte)).sum::<i32>(), *sum);
+            for (bytes, sum) in activations.values.as_slice().chunks(span).zip(activations.sums.as_slice()) {
+                assert_eq!(bytes.iter().map(|&byte| i32::from(byte)).sum::<i32>(), *sum);
             }
         }
     }
@@ -96,13 +96,13 @@ fn products_equal_f32_on_the_same_rounded_numbers_for_every_format_and_shape() {
     let mut random = Random(2);
     for isa in Isa::available() {
         for format in [Format::Q4_0, Format::Q8_0, Format::F32] {
-            for scaling in [Scaling::Row, Scaling::Block].repeat(3) {
+            for span in [32, 64, 128].repeat(4) {
                 let n_rows = 1 + random.below(15);
-                let n_inputs = 32 * (1 + random.below(7));
+                let n_inputs = span * (1 + random.below(7));
                 let n_outputs = isa.panel() * (1 + random.below(4));
                 let linear = random.linear(format, n_outputs, n_inputs);
-                let packed = PackedLinear::new(&[&linear], isa.panel());
-                let mut input = Activations::new(n_inputs, scaling);
+                let packed = PackedLinear::new(&[&linear], isa.panel(), span);
+                let mut input = Activations::new(n_inputs, span);
                 input.grow(n_rows);
                 quantise(isa, rows(&random.numbers(n_rows * n_inputs), n_inputs), &mut input, 0..n_rows);
                 let (values, matrix) = (dequantised(&input, n_rows), linear.matrix.decode());
@@ -114,9 +114,9 @@ fn products_equal_f32_on_the_same_rounded_numbers_for_every_format_and_shape() {
                         expected.push((products.sum::<f64>() + f64::from(*bias)) as f32);
                     }
                 }
-                // Weights given as f32 are rounded to bytes within blocks; others are used as they are.
-                let tolerance = if format == Format::F32 { 0.01 } else { 2e-6 };
-                let what = format!("{} {format:?} {n_rows}x{n_inputs}x{n_outputs}", isa.name());
+                // Weights are rounded to bytes within spans, unless their own scales can be used as they are.
+                let tolerance = if format == Format::F32 || span > 32 { 0.01 } else { 2e-6 };
+                let what = format!("{} {format:?} {n_rows}x{n_inputs}x{n_outputs} in {span}", isa.name());
                 let mut found = vec![0.0; n_rows * n_outputs];
                 linear_into(isa, &input, n_rows, &packed, &mut found);
                 close(&found, &expected, tolerance, &what);
@@ -162,8 +162,8 @@ fn extreme_bytes_do_not_overflow_the_sums() {
                 let matrix = Matrix::from_bytes(format, n_outputs, n_inputs, bytes);
                 let expected = matrix.decode()[0] * sign * n_inputs as f32;
                 let linear = Linear { matrix, bias: vec![0.0; n_outputs] };
-                let packed = PackedLinear::new(&[&linear], isa.panel());
-                let mut input = Activations::new(n_inputs, Scaling::Row);
+                let packed = PackedLinear::new(&[&linear], isa.panel(), 32);
+                let mut input = Activations::new(n_inputs, 32);
                 input.grow(1);
                 quantise(isa, rows(&vec![sign; n_inputs], n_inputs), &mut input, 0..1);
                 let mut found = vec![0.0; n_outputs];
@@ -186,8 +186,8 @@ fn a_rows_product_has_the_same_bits_in_every_tile_and_split() {
         let (n_rows, n_inputs) = (13, 96);
         let n_outputs = isa.panel() * 4;
         let linear = random.linear(Format::Q4_0, n_outputs, n_inputs);
-        let packed = PackedLinear::new(&[&linear], isa.panel());
-        let mut input = Activations::new(n_inputs, Scaling::Row);
+        let packed = PackedLinear::new(&[&linear], isa.panel(), 96);
+        let mut input = Activations::new(n_inputs, 96);
         input.grow(n_rows);
         quantise(isa, rows(&random.numbers(n_rows * n_inputs), n_inputs), &mut input, 0..n_rows);
         let mut together = vec![0.0; n_rows * n_outputs];
@@ -231,7 +231,7 @@ fn normalised_rows_equal_the_definition() {
                 expected.extend(numbers.map(|((value, gain), bias)| (value - mean) * factor * gain + bias));
             }
             let mut found = state.clone();
-            let mut bytes = Activations::new(n_columns, Scaling::Row);
+            let mut bytes = Activations::new(n_columns, 32);
             bytes.grow(n_rows + 2);
             normalise(isa, &mut found, Some(rows(&add, n_columns)), &norm, 1e-12, &mut bytes, 2);
             close(&found, &expected, 1e-5, isa.name());
@@ -271,9 +271,32 @@ fn attention_equals_the_definition_for_every_length() {
                 let head = Head { queries, keys, values, size };
                 let mut found = vec![0.0; n_tokens * size];
                 attend(isa, head, &mut Scratch::new(), &mut found, size);
-                close(&found, &expected, 5e-6, &format!("{} {n_tokens}x{size}", isa.name()));
+                // Differences of scores formed from bytes are off by some hundredths where they are as large as these, and
+                // a weight by a fourth of that.
+                let tolerance = if isa.span(64) > 32 { 0.04 } else { 5e-6 };
+                close(&found, &expected, tolerance, &format!("{} {n_tokens}x{size}", isa.name()));
             }
         }
+    }
+}
+
+#[test]
+fn what_all_keys_share_takes_nothing_from_how_they_differ() {
+    let mut random = Random(8);
+    for isa in Isa::available() {
+        let (n_tokens, size) = (40, 32);
+        let [queries, mut keys, values] = [(); 3].map(|()| random.numbers(n_tokens * size));
+        let head = |keys: &[f32]| {
+            let head = Head { queries: &queries, keys, values: &values, size };
+            let mut out = vec![0.0; n_tokens * size];
+            attend(isa, head, &mut Scratch::new(), &mut out, size);
+            out
+        };
+        let expected = head(&keys);
+        for key in keys.chunks_exact_mut(size) {
+            key[3] += 100.0;
+        }
+        close(&head(&keys), &expected, 1e-3, isa.name());
     }
 }
 
@@ -289,8 +312,8 @@ fn rows_in_blocks_give_the_same_bits_as_rows_in_one() {
         }
         let blocks = Blocks { values: &blocks, n_rows, block_columns: half };
         let norm = Norm { gain: random.numbers(n_columns), bias: random.numbers(n_columns) };
-        for scaling in [Scaling::Row, Scaling::Block] {
-            let [mut whole_bytes, mut block_bytes] = [(); 2].map(|()| Activations::new(n_columns, scaling));
+        for span in [32, 64] {
+            let [mut whole_bytes, mut block_bytes] = [(); 2].map(|()| Activations::new(n_columns, span));
             whole_bytes.grow(n_rows);
             block_bytes.grow(n_rows);
             quantise(isa, rows(&values, n_columns), &mut whole_bytes, 0..n_rows);
