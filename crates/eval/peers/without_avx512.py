@@ -41,11 +41,16 @@ def addresses(path):
     return [int(found[1], 16) for found in re.finditer(r"^\s*([0-9a-f]+):\s+cpuid", listing.stdout, re.M)]
 
 
-def base(path):
-    for line in open(f"/proc/{gdb.selected_inferior().pid}/maps", encoding="utf-8"):
-        if line.rstrip().endswith(path):
-            return int(line.split("-")[0], 16)
-    raise SystemExit(f"{path} is not mapped")
+def library():
+    """Where ONNX Runtime lies in memory and as a file, or None before it is loaded."""
+    pid = gdb.selected_inferior().pid
+    if pid == 0:
+        raise SystemExit("the program ended before it loaded ONNX Runtime")
+    for line in open(f"/proc/{pid}/maps", encoding="utf-8"):
+        found = re.search(r"/\S*onnxruntime_pybind11_state\S*\.so$", line)
+        if found:
+            return int(line.split("-")[0], 16), found[0]
+    return None
 
 
 def main():
@@ -53,20 +58,11 @@ def main():
                     "startup-with-shell off"):
         gdb.execute(f"set {setting}", to_string=True)
     gdb.execute("run", to_string=True)
-    library = None
-    while library is None:
-        pid = gdb.selected_inferior().pid
-        if pid == 0:
-            raise SystemExit("the program ended before it loaded ONNX Runtime")
-        for line in open(f"/proc/{pid}/maps", encoding="utf-8"):
-            found = re.search(r"/\S*onnxruntime_pybind11_state\S*\.so$", line)
-            if found:
-                library = found[0]
-        if library is None:
-            gdb.execute("continue", to_string=True)
+    while not (found := library()):
+        gdb.execute("continue", to_string=True)
     gdb.execute("set stop-on-solib-events 0", to_string=True)
-    start = base(library)
-    for address in addresses(library):
+    start, path = found
+    for address in addresses(path):
         gdb.Breakpoint(f"*{start + address:#x}")
     n_met = 0
     while gdb.selected_inferior().pid:

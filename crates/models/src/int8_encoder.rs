@@ -21,9 +21,9 @@ use crate::weights::BLOCK;
 /// numbers a token) should stay in the second-level cache beside the weights.
 const PORTION: usize = 96;
 
-/// Numbers of a normalised state that share a scale, with the weights they meet. A few of them are far larger than the rest, so that
-/// longer spans lose more than they save: with 64, the mean cosine to f32 over the golden texts of the default model is
-/// 0.99983 instead of 0.99991.
+/// Numbers of a normalised state that share a scale, with the weights they meet. A few of them are far larger than the
+/// rest, so that longer spans lose more than they save: with 64, the mean cosine to f32 over the golden texts of the
+/// default model is 0.99983 instead of 0.99991.
 const NORMALISED_SPAN: usize = BLOCK;
 
 /// The network with its matrices packed for an instruction set.

@@ -185,8 +185,8 @@ struct Work<'a> {
     out_stride: usize,
 }
 
-/// Turns the first `n_tokens` products of each of `n_rows` queries, which are to be multiplied with `factors`, into powers of
-/// two below one, and gives the inverses of their sums.
+/// Turns the first `n_tokens` products of each of `M` queries, which are to be multiplied with `factors`, into powers of
+/// two of at most one, and those after them into none at all.
 ///
 /// # Safety
 /// `scores` is at least `[M, n_padded]`, `n_padded` a multiple of a vector and at least `n_tokens`.
@@ -214,7 +214,8 @@ unsafe fn soften<S: Simd, const M: usize>(simd: S, work: Work<'_>, factors: [f32
     }
 }
 
-/// The values of all keys, weighted with the scores of `M` queries from `row` on, the first of `scores` being that row's.
+/// The values of all keys, weighted with the scores of `M` queries from `row` on, the first of `scores` being that
+/// row's.
 ///
 /// # Safety
 /// The rows exist; `scores` is at least `[M, n_padded]`, `out` has room for the rows.
@@ -244,17 +245,8 @@ unsafe fn weighted<S: Simd, const M: usize>(
             inverse[m] = 1.0 / simd.sum(sum);
         }
         for idx in (0..size).step_by(2 * S::LANES) {
-            let mut acc = [[simd.splat(0.0); 2]; M];
             let values = head.values.as_ptr().add(idx);
-            for key in 0..n_tokens {
-                let place = values.add(key * size);
-                let (left, right) = (simd.load(place), simd.load(place.add(S::LANES)));
-                for m in 0..M {
-                    let weight = simd.splat(*scores.add(m * n_padded + key));
-                    acc[m][0] = simd.mul_add(weight, left, acc[m][0]);
-                    acc[m][1] = simd.mul_add(weight, right, acc[m][1]);
-                }
-            }
+            let acc = product::<S, M>(simd, (scores, n_padded), (values, size), n_tokens);
             for m in 0..M {
                 let scale = simd.splat(inverse[m]);
                 let out = out.as_mut_ptr().add((row + m) * out_stride + idx);
@@ -263,6 +255,33 @@ unsafe fn weighted<S: Simd, const M: usize>(
             }
         }
     }
+}
+
+/// The product of `M` rows of `n` numbers with `n` rows of two vectors; rows lie as far apart as their stride says.
+///
+/// # Safety
+/// All of them can be read.
+#[inline(always)]
+unsafe fn product<S: Simd, const M: usize>(
+    simd: S,
+    (left, left_stride): (*const f32, usize),
+    (right, right_stride): (*const f32, usize),
+    n: usize,
+) -> [[S::F; 2]; M] {
+    let mut acc = [[simd.splat(0.0); 2]; M];
+    for idx in 0..n {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let place = right.add(idx * right_stride);
+            let columns = [simd.load(place), simd.load(place.add(S::LANES))];
+            for m in 0..M {
+                let number = simd.splat(*left.add(m * left_stride + idx));
+                acc[m][0] = simd.mul_add(number, columns[0], acc[m][0]);
+                acc[m][1] = simd.mul_add(number, columns[1], acc[m][1]);
+            }
+        }
+    }
+    acc
 }
 
 /// The softmax of `M` queries' products with all keys, save for the division by their sums.
@@ -286,16 +305,7 @@ unsafe fn scores_of_numbers<S: Simd, const M: usize>(
         let queries = work.head.queries.as_ptr().add(row * size);
         let scores = scores.as_mut_ptr();
         for key in (0..n_padded).step_by(2 * S::LANES) {
-            let mut acc = [[simd.splat(0.0); 2]; M];
-            for idx in 0..size {
-                let place = work.keys.as_ptr().add(idx * n_padded + key);
-                let (left, right) = (simd.load(place), simd.load(place.add(S::LANES)));
-                for m in 0..M {
-                    let query = simd.splat(*queries.add(m * size + idx));
-                    acc[m][0] = simd.mul_add(query, left, acc[m][0]);
-                    acc[m][1] = simd.mul_add(query, right, acc[m][1]);
-                }
-            }
+            let acc = product::<S, M>(simd, (queries, size), (work.keys.as_ptr().add(key), n_padded), size);
             for m in 0..M {
                 simd.store(scores.add(m * n_padded + key), acc[m][0]);
                 simd.store(scores.add(m * n_padded + key + S::LANES), acc[m][1]);

@@ -2,7 +2,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-const LINE: usize = 64;
+/// Bytes that memory moves at a time.
+pub(super) const LINE: usize = 64;
 
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C, align(64))]

@@ -1,19 +1,18 @@
 //! The integer matrix product, with what follows it while the sums are still in registers.
 //!
 //! For each panel of columns and each tile of rows, the sums of a span of inputs are formed as integers, turned
-//! into `f32` and added up with the scales of the span's weights and activations. Then come the bias and, if asked for, GELU.
-//! Every output is formed by the same operations in the same order whatever tile its row falls into, so that a
+//! into `f32` and added up with the scales of the span's weights and activations. Then come the bias and, if asked
+//! for, GELU. Every output is formed by the same operations in the same order whatever tile its row falls into, so that a
 //! token's vector does not depend on its neighbours.
 
 use std::ops::Range;
 
+use super::buffer::LINE;
 use super::pack::{Activations, PackedLinear};
 use super::rowwise::gelu;
 use super::simd::{Simd, tile_height};
 use crate::weights::BLOCK;
 
-/// Bytes that memory moves at a time.
-const LINE: usize = 64;
 /// Steps of four inputs in a block.
 const STEPS: usize = BLOCK / 4;
 
