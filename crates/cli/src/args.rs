@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use flightdeck_corpus::{Audience, Kind};
+use flightdeck_models::Kernel;
 use flightdeck_records::KeyRole;
 use flightdeck_retrieval::Mode;
 
@@ -272,9 +273,9 @@ pub enum BenchCommand {
         /// Threads (default: the `threads` setting)
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
         threads: Option<u16>,
-        /// How to compute, instead of the fastest way of this machine
-        #[arg(long, value_name = "KERNEL", value_parser = ["candle", "portable", "avx2", "avx-vnni", "avx512"])]
-        kernel: Option<String>,
+        /// How to compute: auto, candle, portable, avx2, avx-vnni or avx512 (default: the `kernel` setting)
+        #[arg(long, value_name = "KERNEL")]
+        kernel: Option<Kernel>,
         /// Write the vectors to this file: f32, little-endian, row after row
         #[arg(long, value_name = "FILE")]
         vectors: Option<PathBuf>,

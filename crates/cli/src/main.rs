@@ -22,7 +22,6 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Parser;
-use flightdeck_models::Kernel;
 use flightdeck_records::{KeyLimits, NewKey};
 
 use crate::args::{
@@ -166,13 +165,7 @@ fn dispatch(
         Command::Bench(BenchCommand::Answers(args)) => commands::bench_answers::run(config, &args),
         Command::Bench(BenchCommand::Channels(args)) => commands::bench_channels::run(config, &args),
         Command::Bench(BenchCommand::Embed { texts, threads, kernel, vectors, output }) => {
-            let kernel = kernel.as_deref().map_or(Kernel::Auto, |name| match name {
-                "candle" => Kernel::Candle,
-                "portable" => Kernel::Portable,
-                "avx2" => Kernel::Avx2,
-                "avx-vnni" => Kernel::AvxVnni,
-                _ => Kernel::Avx512,
-            });
+            let kernel = kernel.unwrap_or(config.kernel);
             let (texts, vectors) = (texts.as_path(), vectors.as_deref());
             let task = commands::bench_embed::Task { texts, threads, kernel, vectors };
             commands::bench_embed::run(config, &task, output)

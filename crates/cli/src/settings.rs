@@ -12,7 +12,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use flightdeck_models::{
-    EmbeddingProtocol, HttpEmbedderSettings, HttpSettings, LocalSettings, Prices, ProxySettings, Secret,
+    EmbeddingProtocol, HttpEmbedderSettings, HttpSettings, Kernel, LocalSettings, Prices, ProxySettings,
+    Secret,
 };
 use flightdeck_server::ChannelSettings;
 
@@ -29,7 +30,7 @@ const DEFAULT_DATA: &str = "data";
 const DEFAULT_MODEL: &str = "models/multilingual-e5-small";
 
 /// All keys; a dot is a table in the file and `_` in a variable's name.
-const KEYS: [&str; 55] = [
+const KEYS: [&str; 56] = [
     "knowledge",
     "data",
     "model",
@@ -39,6 +40,7 @@ const KEYS: [&str; 55] = [
     "reranker_seconds",
     "prompts",
     "threads",
+    "kernel",
     "listen",
     "language",
     "log",
@@ -108,6 +110,8 @@ pub struct Config {
     pub generator: Option<GeneratorConfig>,
     /// Threads for embedding.
     pub threads: usize,
+    /// How embedding model and reranker compute.
+    pub kernel: Kernel,
     /// Where `serve` listens.
     pub listen: SocketAddr,
     /// Language of messages.
@@ -385,6 +389,15 @@ fn validate(table: &Table, around: &Surroundings<'_>) -> Result<Config, Failure>
             around.parallelism,
             |n| (1..=1024).contains(n),
             ("a whole number from 1 to 1024", " 1 到 1024 的整数"),
+        )?,
+        kernel: table.get(
+            "kernel",
+            Kernel::Auto,
+            |_| true,
+            (
+                "one of auto, candle, portable, avx2, avx-vnni, avx512",
+                " auto、candle、portable、avx2、avx-vnni、avx512 之一",
+            ),
         )?,
         listen: table.get(
             "listen",

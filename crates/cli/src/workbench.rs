@@ -6,8 +6,7 @@ use std::sync::Arc;
 use flightdeck_assistant::{Prompts, Writer};
 use flightdeck_corpus::{ReadLimits, Reader, Worker};
 use flightdeck_models::{
-    Embedder, Generator, HttpEmbedder, HttpGenerator, Kernel, LoadOptions, LocalGenerator, ModelError,
-    SetupError,
+    Embedder, Generator, HttpEmbedder, HttpGenerator, LoadOptions, LocalGenerator, ModelError, SetupError,
 };
 use flightdeck_retrieval::{Access, Index, Reranking, RetrievalError, Store};
 use jiff::civil::Date;
@@ -29,7 +28,7 @@ pub fn today() -> Date {
 /// When a file of it is missing or damaged, or the server does not answer.
 pub fn load_model(config: &Config) -> Result<Arc<dyn Embedder>, Failure> {
     let Some(server) = &config.embedder else {
-        return Ok(flightdeck_models::load(&config.model, config.threads)?);
+        return Ok(Arc::new(flightdeck_models::load_with(&config.model, load_options(config))?));
     };
     Ok(Arc::new(HttpEmbedder::new(server.clone()).map_err(|error| unusable_embedder(&error))?))
 }
@@ -40,8 +39,7 @@ pub fn load_model(config: &Config) -> Result<Arc<dyn Embedder>, Failure> {
 /// When its folder holds no reranker that can be used.
 pub fn reranking(config: &Config) -> Result<Option<Reranking>, Failure> {
     let Some(reranker) = &config.reranker else { return Ok(None) };
-    let options = LoadOptions { threads: config.threads, kernel: Kernel::Auto };
-    let model = flightdeck_models::load_reranker(&reranker.folder, options).map_err(|error| {
+    let model = flightdeck_models::load_reranker(&reranker.folder, load_options(config)).map_err(|error| {
         Failure::new(
             format!(
                 "`reranker` cannot be used: {error}; name the folder of a reranker, e.g. one that `flightdeck \
@@ -59,6 +57,10 @@ pub fn reranking(config: &Config) -> Result<Option<Reranking>, Failure> {
         weight: reranker.weight,
         budget: reranker.budget,
     }))
+}
+
+fn load_options(config: &Config) -> LoadOptions {
+    LoadOptions { threads: config.threads, kernel: config.kernel }
 }
 
 fn unusable_embedder(error: &SetupError) -> Failure {

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use flightdeck_models::{Embedder, Kernel, LoadOptions, load_with, peak_memory_bytes, verify};
+use flightdeck_models::{Embedder, LoadOptions, load_with, peak_memory_bytes, verify};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -14,16 +14,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "usage: time_embed MODEL_DIR TEXTS THREADS auto|candle|portable|avx2|avx-vnni|avx512".into()
         );
     };
-    let kernel = match kernel.as_str() {
-        "candle" => Kernel::Candle,
-        "portable" => Kernel::Portable,
-        "avx2" => Kernel::Avx2,
-        "avx-vnni" => Kernel::AvxVnni,
-        "avx512" => Kernel::Avx512,
-        _ => Kernel::Auto,
-    };
     let started = Instant::now();
-    let model = load_with(Path::new(dir), LoadOptions { threads: threads.parse()?, kernel })?;
+    let model =
+        load_with(Path::new(dir), LoadOptions { threads: threads.parse()?, kernel: kernel.parse()? })?;
     let (loading, loading_cpu) = (started.elapsed(), cpu_seconds());
     let started = Instant::now();
     verify(Path::new(dir))?;

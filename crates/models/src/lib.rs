@@ -74,7 +74,7 @@ pub use http_embedder::{EmbeddingProtocol, HttpEmbedder, HttpEmbedderSettings};
 pub use http_generator::{HttpGenerator, HttpSettings, Prices, ProxySettings, Secret, SetupError};
 pub use hub::{HubSettings, MayAsk, PullError, Pulled, Trust, pull};
 pub use import::{ImportOptions, ImportReport, import};
-pub use local::{Kernel, LoadOptions, LocalEmbedder, check_weights, load, load_with};
+pub use local::{Kernel, LoadOptions, LocalEmbedder, UnknownKernel, check_weights, load, load_with};
 pub use local_generator::{LocalGenerator, LocalSettings};
 pub use manifest::{
     Architecture, FileEntry, ListedModel, MANIFEST_FILE, Manifest, Pooling, Purpose, Source, list, verify,

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -49,6 +50,27 @@ pub enum Kernel {
     /// Integer products with AVX-512 VNNI.
     Avx512,
 }
+
+impl FromStr for Kernel {
+    type Err = UnknownKernel;
+
+    fn from_str(name: &str) -> Result<Self, UnknownKernel> {
+        match name {
+            "auto" => Ok(Self::Auto),
+            "candle" => Ok(Self::Candle),
+            "portable" => Ok(Self::Portable),
+            "avx2" => Ok(Self::Avx2),
+            "avx-vnni" => Ok(Self::AvxVnni),
+            "avx512" => Ok(Self::Avx512),
+            _ => Err(UnknownKernel),
+        }
+    }
+}
+
+/// A name that no [`Kernel`] has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a kernel is one of auto, candle, portable, avx2, avx-vnni, avx512")]
+pub struct UnknownKernel;
 
 impl Kernel {
     /// Every kernel that this machine can run, [`Kernel::Auto`] excepted.
