@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::support::{Server, copy_folder, folder, own_sample_data, run_on, sample_knowledge, wait_for};
 
-const COLOURS: &str = "LB-300S 机身有哪几种颜色可以选";
+/// Refused with room to spare, as all questions here that are to be: a processor's rounding moves what is just refused.
+const COLOURS: &str = "请问 LB-300S 机身有什么颜色可以选择";
 const ANSWER: &str =
     "LB-300S 机身有三种颜色可以选：标准灰白 RAL 9002、信号蓝 RAL 5005 和不锈钢本色，定制颜色另加 10 天交期。";
 
@@ -54,7 +55,7 @@ fn gaps_are_grouped_answered_and_closed_only_when_they_are_really_answered() {
     for (key, question) in [
         (&rep, COLOURS),
         (&rep, COLOURS),
-        (&bot, "LB-300S 的机身颜色可以选哪几种？"),
+        (&bot, "LB-300S 机身能选什么颜色"),
         (&rep, "LB-150 的噪声标称多少分贝"),
     ] {
         let (status, reply) = office.call(key, "/api/v1/chat", Some(&json!({"message": question})));
