@@ -390,15 +390,7 @@ fn validate(table: &Table, around: &Surroundings<'_>) -> Result<Config, Failure>
             |n| (1..=1024).contains(n),
             ("a whole number from 1 to 1024", " 1 到 1024 的整数"),
         )?,
-        kernel: table.get(
-            "kernel",
-            Kernel::Auto,
-            |_| true,
-            (
-                "one of auto, candle, portable, avx2, avx-vnni, avx512",
-                " auto、candle、portable、avx2、avx-vnni、avx512 之一",
-            ),
-        )?,
+        kernel: kernel(table)?,
         listen: table.get(
             "listen",
             SocketAddr::from(([127, 0, 0, 1], 8080)),
@@ -468,6 +460,14 @@ fn validate(table: &Table, around: &Surroundings<'_>) -> Result<Config, Failure>
         },
     };
     Ok(config)
+}
+
+fn kernel(table: &Table) -> Result<Kernel, Failure> {
+    let wanted = (
+        "one of auto, candle, portable, avx2, avx-vnni, avx512",
+        " auto、candle、portable、avx2、avx-vnni、avx512 之一",
+    );
+    table.get("kernel", Kernel::Auto, |_| true, wanted)
 }
 
 /// A folder makes a cross-encoder read; all else only says how.
