@@ -6,10 +6,11 @@ use std::sync::Arc;
 use flightdeck_corpus::{Chunk, Document, Location};
 
 use crate::answer::Citation;
+use crate::sentences::marks;
 use crate::units::{Evidence, location};
 
 /// Text with citation marks and the citations themselves; every mark has one and every one a mark.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Draft {
     text: String,
     citations: Vec<Citation>,
@@ -71,6 +72,29 @@ impl Draft {
             self.text.push_str(&format!("[{n}]"));
         }
         self
+    }
+
+    /// Appends another text with its citations, under numbers of this one.
+    pub fn append(&mut self, text: &str, citations: &[Citation]) -> &mut Self {
+        for part in marks::split(text) {
+            self.frame(part.words);
+            let cited = part.mark.and_then(|n| citations.iter().find(|citation| citation.n() == n));
+            if let Some(citation) = cited {
+                self.cite_again(citation);
+            }
+        }
+        self
+    }
+
+    /// Starts what stands under a heading of its own; without one, nothing.
+    pub fn headed(&mut self, heading: &str) -> &mut Self {
+        if heading.is_empty() {
+            return self;
+        }
+        if !self.text.is_empty() {
+            self.line().frame("\n");
+        }
+        self.frame(heading).line()
     }
 
     /// Whether nothing was stated yet.

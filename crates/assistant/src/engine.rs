@@ -14,8 +14,7 @@ use crate::followups::follow_ups;
 use crate::generate::Material;
 use crate::intent::Names;
 use crate::plan::Ranking;
-use crate::question::{Understanding, understand};
-use crate::sentences::marks;
+use crate::question::{Language, Understanding, understand};
 use crate::support::{self, Signs};
 use crate::tone::Tone;
 use crate::{
@@ -25,18 +24,40 @@ use crate::{
 /// The generator's name when answers are composed from the sources' own words.
 pub(crate) const EXTRACTIVE: &str = "extractive";
 
-/// A composed answer, and what it was composed from.
+/// The answer to a message, and to each of its questions.
 pub(crate) struct Composed {
     pub answer: Answer,
-    /// `None` for a refusal, which no model may turn into an answer, and for several answers in one.
-    pub material: Option<Material>,
+    /// At least one; several where the message asks several questions.
+    pub parts: Vec<Part>,
     /// Questions of the message that the knowledge does not answer, beside others that it does.
     pub unanswered: Vec<(String, Intent)>,
 }
 
-impl From<Answer> for Composed {
+/// A question, its composed answer, and what that was composed from.
+pub(crate) struct Part {
+    /// What stands above the answer; empty above the only one.
+    pub heading: String,
+    pub answer: Answer,
+    /// `None` where no model is to word it, as with a refusal, which none may turn into an answer.
+    pub material: Option<Material>,
+}
+
+impl From<Answer> for Part {
     fn from(refusal: Answer) -> Self {
-        Self { answer: refusal, material: None, unanswered: Vec::new() }
+        Self { heading: String::new(), answer: refusal, material: None }
+    }
+}
+
+impl Composed {
+    /// The answer to questions of which one at least is answered, or to one alone.
+    pub fn of(parts: Vec<Part>) -> Self {
+        let answer = if let [only] = parts.as_slice() { only.answer.clone() } else { joined(&parts) };
+        Self { answer, parts, unanswered: Vec::new() }
+    }
+
+    /// Whether there is anything that a model may word.
+    pub fn can_be_worded(&self) -> bool {
+        self.parts.iter().any(|part| part.material.is_some())
     }
 }
 
@@ -61,104 +82,99 @@ pub(crate) fn reply(message: &str, turns: &[Turn], asking: &Asking<'_>) -> Resul
     let meaning_of = |text: &str, turns: &[Turn]| dialogue::meaning(text, turns, asking);
     let parts = dialogue::parts(message);
     if let [_] = parts.as_slice() {
-        return answered(meaning_of(message, turns), message, asking);
+        return Ok(Composed::of(vec![answered(meaning_of(message, turns), message, asking)?]));
     }
     let mut turns = turns.to_vec();
     let mut answers = Vec::new();
-    for part in parts {
-        let meaning = meaning_of(&part, &turns);
-        let question = meaning.text.clone();
-        let composed = answered(meaning, &part, asking)?;
-        let mut turn = Turn { question, intent: Some(composed.answer.intent), ..Turn::default() };
-        for citation in &composed.answer.citations {
+    for (nth, question) in parts.into_iter().enumerate() {
+        let meaning = meaning_of(&question, &turns);
+        let mut turn = Turn { question: meaning.text.clone(), ..Turn::default() };
+        let mut part = answered(meaning, &question, asking)?;
+        part.heading = heading(nth, &question);
+        turn.intent = Some(part.answer.intent);
+        for citation in &part.answer.citations {
             turn.show(citation.document().id.clone());
         }
         turns.push(turn);
-        answers.push((part, composed));
+        answers.push((question, part));
     }
-    let n_answered = answers.iter().filter(|(_, one)| one.answer.outcome == Outcome::Grounded).count();
-    if n_answered == 0 {
+    let is_answered = |part: &Part| part.answer.outcome == Outcome::Grounded;
+    if !answers.iter().any(|(_, part)| is_answered(part)) {
         // What no part of the message is, the whole may still be.
-        return answer(&meaning_of(message, &[]), asking);
+        return Ok(Composed::of(vec![answer(&meaning_of(message, &[]), asking)?]));
     }
-    Ok(joined(answers))
+    let unanswered = answers.iter().filter(|(_, part)| !is_answered(part));
+    let unanswered = unanswered.map(|(question, part)| (question.clone(), part.answer.intent)).collect();
+    let parts: Vec<Part> = answers.into_iter().map(|(_, part)| part).collect();
+    Ok(Composed { unanswered, ..Composed::of(parts) })
 }
 
 /// The answer to what a message is taken to mean; to the message by itself, where the rest proves a wrong guess.
-fn answered(meaning: Meaning, message: &str, asking: &Asking<'_>) -> Result<Composed, RetrievalError> {
-    let mut composed = answer(&meaning, asking)?;
-    let refused = |composed: &Composed| composed.answer.outcome != Outcome::Grounded;
+fn answered(meaning: Meaning, message: &str, asking: &Asking<'_>) -> Result<Part, RetrievalError> {
+    let mut part = answer(&meaning, asking)?;
+    let refused = |part: &Part| part.answer.outcome != Outcome::Grounded;
     // A model that there is not is no wrong guess: what is asked of it is not asked of all others.
     if let Some(alone) = &meaning.alone
-        && refused(&composed)
-        && !composed.answer.signs.foreign_model
+        && refused(&part)
+        && !part.answer.signs.foreign_model
     {
         let by_itself = answer(&Meaning::of(alone), asking)?;
         if !refused(&by_itself) {
             return Ok(by_itself);
         }
     }
-    composed.answer.understood = (meaning.text != message).then_some(meaning.text);
-    Ok(composed)
+    part.answer.understood = (meaning.text != message).then_some(meaning.text);
+    Ok(part)
 }
 
-/// The answers to several questions under each other, with one row of citations.
-fn joined(answers: Vec<(String, Composed)>) -> Composed {
+/// The answers to several questions, one of which is answered, under each other with one row of citations.
+fn joined(parts: &[Part]) -> Answer {
     let mut draft = Draft::default();
-    let mut unanswered = Vec::new();
     let mut suggestions: Vec<String> = Vec::new();
-    let mut best: Option<Answer> = None;
-    for (nth, (question, composed)) in answers.into_iter().enumerate() {
-        let one = composed.answer;
-        draft.line().frame(if nth == 0 { "" } else { "\n" });
-        draft.frame(&heading(nth, &question)).line();
-        for part in marks::split(&one.text) {
-            draft.frame(part.words);
-            if let Some(citation) = part.mark.and_then(|n| one.citations.get(n - 1)) {
-                draft.cite_again(citation);
-            }
-        }
-        if one.outcome == Outcome::Grounded {
-            for suggestion in &one.suggestions {
-                if !suggestions.contains(suggestion) {
-                    suggestions.push(suggestion.clone());
-                }
-            }
-            if best.is_none() {
-                best = Some(one);
-            }
-        } else {
-            unanswered.push((question, one.intent));
+    let grounded = || parts.iter().map(|part| &part.answer).filter(|one| one.outcome == Outcome::Grounded);
+    for part in parts {
+        draft.headed(&part.heading).append(&part.answer.text, &part.answer.citations);
+    }
+    for suggestion in grounded().flat_map(|one| &one.suggestions) {
+        if !suggestions.contains(suggestion) {
+            suggestions.push(suggestion.clone());
         }
     }
-    let first = best.expect("the caller has seen an answer among them");
     suggestions.truncate(3);
+    let first = grounded().next().expect("the caller has seen an answer among them").clone();
     let (text, citations) = draft.finish();
-    Composed { answer: Answer { text, citations, suggestions, ..first }, material: None, unanswered }
+    Answer { text, citations, suggestions, ..first }
 }
 
 /// What stands above the answer to one of several questions: the question, unless it has figures, which would read as
 /// if a source said them.
 fn heading(nth: usize, question: &str) -> String {
-    let is_chinese = question.chars().any(is_han);
-    let place = if is_chinese {
-        ["第一问", "第二问", "第三问", "第四问", "第五问"].get(nth).unwrap_or(&"另一问")
-    } else {
-        ["First", "Second", "Third", "Fourth", "Fifth"].get(nth).unwrap_or(&"Next")
-    };
+    let language = if question.chars().any(is_han) { Language::Chinese } else { Language::English };
+    let place = place(nth, language);
     if question.chars().any(char::is_numeric) {
         format!("**{place}**")
     } else {
-        format!(
-            "**{place}{}{}**",
-            if is_chinese { "：" } else { ": " },
-            crate::draft::without_marks(question)
-        )
+        format!("**{place}{}{}**", language.pick("：", ": "), crate::draft::without_marks(question))
     }
 }
 
+/// Which of several questions it is.
+pub(crate) fn place(nth: usize, language: Language) -> &'static str {
+    let (zh, en) = [
+        ("第一问", "First"),
+        ("第二问", "Second"),
+        ("第三问", "Third"),
+        ("第四问", "Fourth"),
+        ("第五问", "Fifth"),
+    ]
+    .get(nth)
+    .copied()
+    .unwrap_or(("另一问", "Next"));
+    language.pick(zh, en)
+}
+
 /// Answers one question.
-fn answer(meaning: &Meaning, asking: &Asking<'_>) -> Result<Composed, RetrievalError> {
+fn answer(meaning: &Meaning, asking: &Asking<'_>) -> Result<Part, RetrievalError> {
     answer_by(meaning, asking, Ranking::default(), &mut |_, _| ())
 }
 
@@ -172,7 +188,7 @@ pub(crate) fn answer_by(
     asking: &Asking<'_>,
     ranking: Ranking,
     seen: &mut dyn FnMut(&Understanding, &[Passage]),
-) -> Result<Composed, RetrievalError> {
+) -> Result<Part, RetrievalError> {
     let Asking { audience, day, index, names, .. } = *asking;
     let text = meaning.text.as_str();
     let corrected = index.corrected(text);
@@ -251,7 +267,7 @@ pub(crate) fn answer_by(
         signs,
     };
     let material = Material { question, passages, tone: Tone::Plain };
-    Ok(Composed { answer, material: Some(material), unanswered: Vec::new() })
+    Ok(Part { heading: String::new(), answer, material: Some(material) })
 }
 
 fn refuse(

@@ -19,6 +19,7 @@ use serde::Serialize;
 use crate::answer::{Answer, Intent};
 use crate::claims::addresses;
 use crate::draft::Draft;
+use crate::engine::{Composed, Part};
 use crate::facts::without_endings;
 use crate::prompts::{Context, Line, NumberedPassage, Prompts, audience_name, language_name, skill};
 use crate::question::{Language, Understanding};
@@ -68,6 +69,11 @@ impl Fallback {
         Self::TooLong,
         Self::Cancelled,
     ];
+
+    /// Whether it lies in what was to be worded, so that the model may word another answer all the same.
+    fn is_of_the_text(self) -> bool {
+        matches!(self, Self::Unverified | Self::TooLong)
+    }
 
     /// The reason's name.
     pub fn name(self) -> &'static str {
@@ -135,57 +141,99 @@ impl Writer {
         self.generator.name()
     }
 
-    /// Words `composed` anew, giving the text to `listener` as it is verified. Whatever happens, the text given is
-    /// the text of the answer that is returned.
+    /// Words `composed` anew, one question after the other, giving the text to `listener` as it is verified. Whatever
+    /// happens, the text given is the text of the answer that is returned.
     pub(crate) fn rewrite(
         &self,
-        composed: Answer,
-        material: &Material,
+        composed: &Composed,
         index: &Index,
         (audience, day): (Audience, Date),
         listener: &mut dyn Listener,
     ) -> Answer {
+        let whole = &composed.answer;
         let mut generation = Generation {
             model: self.generator.name().to_owned(),
-            prompt: self.prompts.id(composed.intent),
+            prompt: self.prompt_ids(&composed.parts),
             fallback: None,
             kept: 0,
             removed: 0,
             usage: Usage::default(),
         };
         let Some(_place) = self.place() else {
-            return fall_back(composed, generation, Fallback::Busy, listener);
+            // Who left does not read it, and nobody else is told.
+            let _ = listener.text(&whole.text);
+            generation.fallback = Some(Fallback::Busy);
+            return Answer { generation: Some(generation), ..whole.clone() };
         };
-        let mut sources = sources(&composed, material, index, audience, day);
-        let context = |sources: &[Source]| context(&composed, material, audience, sources);
+        let mut page = Page { draft: Draft::default(), n_given_bytes: 0, listener };
+        let mut is_worded = false;
+        for part in &composed.parts {
+            page.draft.headed(&part.heading);
+            // A model that failed once would have the reader wait once more for nothing.
+            let is_asked = generation.fallback.is_none_or(Fallback::is_of_the_text);
+            match &part.material {
+                Some(material) if is_asked => {
+                    let task = Task { composed: &part.answer, material, index, audience, day };
+                    is_worded |= self.word(&task, &mut page, &mut generation);
+                }
+                _ => page.append(&part.answer),
+            }
+        }
+        let generator = if is_worded { generation.model.clone() } else { whole.generator.clone() };
+        let (text, citations) = page.draft.finish();
+        Answer { text, citations, generator, generation: Some(generation), ..whole.clone() }
+    }
+
+    /// Names of the prompts that word these answers, each once.
+    fn prompt_ids(&self, parts: &[Part]) -> String {
+        let mut ids: Vec<String> = Vec::new();
+        for part in parts.iter().filter(|part| part.material.is_some()) {
+            let id = self.prompts.id(part.answer.intent);
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+        ids.join(" ")
+    }
+
+    /// Words one answer below what stands on the page, and says whether the reader has any of the model's words;
+    /// where that fails, the composed one stands there.
+    fn word(&self, task: &Task<'_>, page: &mut Page<'_>, generation: &mut Generation) -> bool {
+        let mut give_up = |page: &mut Page<'_>, reason| {
+            generation.fallback.get_or_insert(reason);
+            page.append(task.composed);
+            false
+        };
+        let mut sources = sources(task);
         let prompt = loop {
-            let prompt = match self.prompts.render(&context(&sources)) {
+            if sources.is_empty() {
+                return give_up(page, Fallback::TooLong);
+            }
+            let prompt = match self.prompts.render(&context(task, &sources)) {
                 Ok(prompt) => prompt,
                 Err(error) => {
                     tracing::error!(%error, "a prompt cannot be made");
-                    return fall_back(composed, generation, Fallback::Failed, listener);
+                    return give_up(page, Fallback::Failed);
                 }
             };
             let n_tokens =
                 self.generator.count_tokens(&prompt.system) + self.generator.count_tokens(&prompt.user);
-            if sources.is_empty() {
-                return fall_back(composed, generation, Fallback::TooLong, listener);
-            }
             if n_tokens <= self.generator.prompt_budget() {
                 break prompt;
             }
             sources.pop();
         };
-        let mut editor = Editor::new(&composed, &sources, index, listener);
+        let mut editor = Editor::new(task.composed, &sources, task.index, page);
         let mut outcome = self.generator.generate(&prompt, &mut editor);
         if editor.is_full {
             outcome = Ok(Generated { finish: Finish::Length, usage: Usage::default() });
         }
         if let Ok(generated) = &outcome {
             editor.end(generated.finish);
-            generation.usage = generated.usage;
+            generation.usage.add(generated.usage);
         }
-        (generation.kept, generation.removed) = (editor.n_kept, editor.n_removed);
+        generation.kept += editor.n_kept;
+        generation.removed += editor.n_removed;
         let is_open = editor.is_open();
         let fallback = match &outcome {
             Ok(_) if is_open => None,
@@ -200,20 +248,15 @@ impl Writer {
         {
             tracing::warn!(model = generation.model, %error, "the model did not answer");
         }
-        // Also for who left: their page asks again when it is back, and is given what was recorded.
-        if is_open && fallback.is_some() {
-            editor.append_composed(&composed, material.question.language);
-        }
         let draft = editor.draft;
         match fallback {
-            Some(reason) if !is_open => fall_back(composed, generation, reason, listener),
-            _ => {
-                generation.fallback = fallback;
-                let (text, citations) = draft.finish();
-                let generator = generation.model.clone();
-                Answer { text, citations, generator, generation: Some(generation), ..composed }
-            }
+            None => page.draft = draft,
+            // Also for who left: their page asks again when it is back, and is given what was recorded.
+            Some(_) if is_open => page.complete(draft, task.composed, task.material.question.language),
+            Some(_) => page.append(task.composed),
         }
+        generation.fallback = generation.fallback.or(fallback);
+        is_open
     }
 
     fn place(&self) -> Option<Place<'_>> {
@@ -223,26 +266,56 @@ impl Writer {
     }
 }
 
-fn fall_back(
-    composed: Answer,
-    generation: Generation,
-    reason: Fallback,
-    listener: &mut dyn Listener,
-) -> Answer {
-    // Who left does not read it, and nobody else is told.
-    let _ = listener.text(&composed.text);
-    let generation = Some(Generation { fallback: Some(reason), ..generation });
-    Answer { generation, ..composed }
+/// An answer that is to be worded, and what it was composed from.
+struct Task<'a> {
+    composed: &'a Answer,
+    material: &'a Material,
+    index: &'a Index,
+    audience: Audience,
+    day: Date,
+}
+
+/// What the reader has been given, and will be.
+struct Page<'l> {
+    draft: Draft,
+    n_given_bytes: usize,
+    listener: &'l mut dyn Listener,
+}
+
+impl Page<'_> {
+    /// Gives the reader what is new in `draft`, which begins with all that was given before.
+    fn give(&mut self, draft: &Draft) -> ControlFlow<()> {
+        let new = &draft.text()[self.n_given_bytes..];
+        if new.is_empty() {
+            return ControlFlow::Continue(());
+        }
+        self.n_given_bytes = draft.text().len();
+        self.listener.text(new)
+    }
+
+    /// Takes what was worded of an answer, and puts the composed one below.
+    fn complete(&mut self, worded: Draft, composed: &Answer, language: Language) {
+        self.draft = worded;
+        let notice = language.pick(
+            "（模型中断，以下摘自资料原文）",
+            "(The model was cut off; what follows is quoted from the sources.)",
+        );
+        self.draft.line().frame("\n").frame(notice).line();
+        self.append(composed);
+    }
+
+    /// Puts a composed answer below, and gives it. Who left does not read it, and nobody else is told.
+    fn append(&mut self, composed: &Answer) {
+        self.draft.append(&composed.text, &composed.citations);
+        let draft = std::mem::take(&mut self.draft);
+        let _ = self.give(&draft);
+        self.draft = draft;
+    }
 }
 
 /// What the model may speak from: the passages that the composed answer cites, in its order, then the best others.
-fn sources(
-    composed: &Answer,
-    material: &Material,
-    index: &Index,
-    audience: Audience,
-    day: Date,
-) -> Vec<Source> {
+fn sources(task: &Task<'_>) -> Vec<Source> {
+    let Task { composed, material, index, audience, day } = *task;
     let mut sources: Vec<Source> = Vec::new();
     for citation in &composed.citations {
         let last_byte = citation.span().end - 1;
@@ -275,7 +348,8 @@ fn sources(
     sources
 }
 
-fn context(composed: &Answer, material: &Material, audience: Audience, sources: &[Source]) -> Context {
+fn context(task: &Task<'_>, sources: &[Source]) -> Context {
+    let Task { composed, material, audience, .. } = *task;
     let question = &material.question;
     let profile = &question.customer;
     let chinese = question.language == Language::Chinese;
@@ -329,26 +403,26 @@ fn renumbered(composed: &Answer, sources: &[Source]) -> String {
 }
 
 /// Takes the model's text, keeps what can stand, and gives that on.
-struct Editor<'a> {
+struct Editor<'a, 'l> {
+    page: &'a mut Page<'l>,
     sources: &'a [Source],
     lexicon: &'a dyn Lexicon,
     /// Documents that must be spoken from before anything is given out.
     required: HashSet<DocumentId>,
     /// Words of the composed answer that frame its statements: headings, names, links.
     frames: HashSet<String>,
-    listener: &'a mut dyn Listener,
     /// What has come and is no whole sentence yet.
     unread: String,
     line: TextLine,
     /// Lines of frame words that wait for a statement below them.
     held_frames: Vec<String>,
+    /// The page with this answer on it.
     draft: Draft,
     /// What was said, and of which source: small models like to say things again and again.
     said: HashSet<(String, usize)>,
     n_read_bytes: usize,
     /// Whether more came than any answer has; the rest was not read.
     is_full: bool,
-    n_given_bytes: usize,
     n_kept: usize,
     n_removed: usize,
 }
@@ -368,12 +442,12 @@ struct TextLine {
     has_lost: bool,
 }
 
-impl<'a> Editor<'a> {
+impl<'a, 'l> Editor<'a, 'l> {
     fn new(
         composed: &Answer,
         sources: &'a [Source],
         lexicon: &'a dyn Lexicon,
-        listener: &'a mut dyn Listener,
+        page: &'a mut Page<'l>,
     ) -> Self {
         // A list that loses an entry is another answer; of others the first source is what they stand on.
         let is_list =
@@ -385,15 +459,14 @@ impl<'a> Editor<'a> {
             lexicon,
             required: required.take(n_required).collect(),
             frames: frames(&composed.text),
-            listener,
+            draft: page.draft.clone(),
+            page,
             unread: String::new(),
             line: TextLine::default(),
             held_frames: Vec::new(),
-            draft: Draft::default(),
             said: HashSet::new(),
             n_read_bytes: 0,
             is_full: false,
-            n_given_bytes: 0,
             n_kept: 0,
             n_removed: 0,
         }
@@ -527,35 +600,11 @@ impl<'a> Editor<'a> {
         if !self.is_open() {
             return ControlFlow::Continue(());
         }
-        let new = &self.draft.text()[self.n_given_bytes..];
-        if new.is_empty() {
-            return ControlFlow::Continue(());
-        }
-        let went_on = self.listener.text(new);
-        self.n_given_bytes = self.draft.text().len();
-        went_on
-    }
-
-    /// Puts the composed answer behind what was given out.
-    fn append_composed(&mut self, composed: &Answer, language: Language) {
-        let notice = language.pick(
-            "（模型中断，以下摘自资料原文）",
-            "(The model was cut off; what follows is quoted from the sources.)",
-        );
-        self.draft.line().frame("\n").frame(notice).line();
-        for part in marks::split(&composed.text) {
-            self.draft.frame(part.words);
-            let citation =
-                part.mark.and_then(|n| composed.citations.iter().find(|citation| citation.n() == n));
-            if let Some(citation) = citation {
-                self.draft.cite_again(citation);
-            }
-        }
-        let _ = self.give();
+        self.page.give(&self.draft)
     }
 }
 
-impl Listener for Editor<'_> {
+impl Listener for Editor<'_, '_> {
     fn text(&mut self, piece: &str) -> ControlFlow<()> {
         self.n_read_bytes += piece.len();
         if self.n_read_bytes > MAX_TEXT_BYTES {
@@ -579,7 +628,7 @@ impl Listener for Editor<'_> {
     }
 
     fn is_gone(&self) -> bool {
-        self.listener.is_gone()
+        self.page.listener.is_gone()
     }
 }
 
@@ -690,23 +739,22 @@ mod tests {
     ) -> (Vec<String>, String, usize, bool) {
         let (sources, composed) = (sources(), composed(intent));
         let mut given = Given::default();
-        let mut editor = Editor::new(&composed, &sources, &PlainLexicon, &mut given);
+        let mut page = Page { draft: Draft::default(), n_given_bytes: 0, listener: &mut given };
+        let mut editor = Editor::new(&composed, &sources, &PlainLexicon, &mut page);
         let letters: Vec<char> = text.chars().collect();
         for piece in letters.chunks(size) {
             assert!(editor.text(&piece.iter().collect::<String>()).is_continue());
         }
-        let is_open = if is_cut_off {
-            let is_open = editor.is_open();
-            if is_open {
-                editor.append_composed(&composed, Language::Chinese);
-            }
-            is_open
-        } else {
+        if !is_cut_off {
             editor.end(Finish::Complete);
-            editor.is_open()
-        };
-        let n_removed = editor.n_removed;
-        let (text, citations) = editor.draft.finish();
+        }
+        let (is_open, n_removed, draft) = (editor.is_open(), editor.n_removed, editor.draft);
+        if is_cut_off && is_open {
+            page.complete(draft, &composed, Language::Chinese);
+        } else {
+            page.draft = draft;
+        }
+        let (text, citations) = page.draft.finish();
         for part in marks::split(&text) {
             assert!(part.mark.is_none_or(|n| (1..=citations.len()).contains(&n)), "{text}");
         }
@@ -797,7 +845,8 @@ mod tests {
     fn a_text_without_end_is_read_up_to_a_bound() {
         let (sources, composed) = (sources(), composed(Intent::ProductQuestion));
         let mut given = Given::default();
-        let mut editor = Editor::new(&composed, &sources, &PlainLexicon, &mut given);
+        let mut page = Page { draft: Draft::default(), n_given_bytes: 0, listener: &mut given };
+        let mut editor = Editor::new(&composed, &sources, &PlainLexicon, &mut page);
         let mut n_pieces = 0;
         while editor.text("现场响应 4 小时。[2]").is_continue() {
             n_pieces += 1;

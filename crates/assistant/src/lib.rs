@@ -164,7 +164,9 @@ impl Prepared {
 
     /// The same, to be given as it is composed: no model words it, also where the assistant has one.
     pub fn as_composed(mut self) -> Self {
-        self.composed.material = None;
+        for part in &mut self.composed.parts {
+            part.material = None;
+        }
         self
     }
 }
@@ -249,7 +251,7 @@ impl Assistant {
 
     /// Whether a model will word this answer, which takes seconds.
     pub fn asks_model(&self, prepared: &Prepared) -> bool {
-        self.writer.is_some() && prepared.composed.material.is_some()
+        self.writer.is_some() && prepared.composed.can_be_worded()
     }
 
     /// The second half of [`Assistant::reply`]: the wording, and the record of the answer. `listener` is given the
@@ -259,13 +261,15 @@ impl Assistant {
     /// When the records fail. A model that fails is no error: the composed answer is served.
     pub fn complete(&self, prepared: Prepared, listener: &mut dyn Listener) -> Result<Reply, AssistantError> {
         let Prepared { composed, index, message, audience, day, place } = prepared;
-        let unanswered = composed.unanswered.clone();
-        let answer = if let (Some(writer), Some(material)) = (&self.writer, &composed.material) {
-            writer.rewrite(composed.answer, material, &index, (audience, day), listener)
-        } else {
-            // Whoever has left gets no text, and the answer is recorded all the same.
-            let _ = listener.text(&composed.answer.text);
-            composed.answer
+        let answer = match &self.writer {
+            Some(writer) if composed.can_be_worded() => {
+                writer.rewrite(&composed, &index, (audience, day), listener)
+            }
+            _ => {
+                // Whoever has left gets no text, and the answer is recorded all the same.
+                let _ = listener.text(&composed.answer.text);
+                composed.answer
+            }
         };
         let (Some(records), Some(place)) = (&self.records, place) else {
             return Ok(Reply { session_id: String::new(), message_id: String::new(), answer });
@@ -287,7 +291,7 @@ impl Assistant {
             let (audience, intent) = (audience_name(audience), answer.intent.name());
             records.record_gap(asked, audience, intent, reason, Some(&session))?;
         }
-        for (question, intent) in unanswered {
+        for (question, intent) in composed.unanswered {
             let audience = audience_name(audience);
             records.record_gap(&question, audience, intent.name(), "not_in_knowledge", Some(&session))?;
         }

@@ -14,7 +14,7 @@ use jiff::civil::Date;
 use crate::answer::{Answer, Citation, Outcome, RefusalReason};
 use crate::claims::{addresses, quantities};
 use crate::draft::Draft;
-use crate::engine::Composed;
+use crate::engine::{Composed, Part, place};
 use crate::facts::label;
 use crate::generate::{Fallback, Generation};
 use crate::question::{Language, Understanding};
@@ -93,61 +93,68 @@ impl Assistant {
         tone: Tone,
     ) -> Result<Result<Toned, NothingToSend>, AssistantError> {
         let (audience, day) = (request.audience, request.day);
-        let (mut composed, index) = self.compose_alone(request)?;
-        if let Outcome::Abstained(reason) = composed.answer.outcome {
+        let (Composed { answer, parts, .. }, index) = self.compose_alone(request)?;
+        if let Outcome::Abstained(reason) = answer.outcome {
             return Ok(Err(NothingToSend::Unsupported(reason)));
         }
-        match tone {
-            Tone::Plain | Tone::Warmer => {}
-            Tone::Shorter => {
-                let (text, citations) = shorter(&composed.answer);
-                composed.answer = Answer { text, citations, ..composed.answer };
+        let mut toned: Vec<Part> = Vec::new();
+        for (nth, mut part) in parts.into_iter().enumerate() {
+            let is_answered = part.answer.outcome == Outcome::Grounded;
+            match tone {
+                Tone::Shorter if is_answered => {
+                    let (text, citations) = shorter(&part.answer);
+                    part.answer = Answer { text, citations, ..part.answer };
+                }
+                Tone::Plain | Tone::Warmer | Tone::Shorter => {}
+                Tone::English => {
+                    let Some(material) = &mut part.material else { continue };
+                    let found = english(&material.question, &part.answer, &index, audience, day)?;
+                    let Some((draft, passages)) = found else { continue };
+                    let (text, citations) = draft.finish();
+                    part.answer = Answer { text, citations, ..part.answer };
+                    material.passages = passages;
+                    material.question.language = Language::English;
+                    if !part.heading.is_empty() {
+                        part.heading = format!("**{}**", place(nth, Language::English));
+                    }
+                }
             }
-            Tone::English => {
-                let Some(material) = &mut composed.material else {
-                    return Ok(Err(NothingToSend::NoEnglishSource));
-                };
-                let Some((draft, passages)) =
-                    english(&material.question, &composed.answer, &index, audience, day)?
-                else {
-                    return Ok(Err(NothingToSend::NoEnglishSource));
-                };
-                let (text, citations) = draft.finish();
-                composed.answer = Answer { text, citations, ..composed.answer };
-                material.passages = passages;
-                material.question.language = Language::English;
+            if let Some(material) = &mut part.material {
+                material.tone = tone;
             }
+            toned.push(part);
         }
-        if let Some(material) = &mut composed.material {
-            material.tone = tone;
+        if toned.is_empty() {
+            return Ok(Err(NothingToSend::NoEnglishSource));
         }
-        Ok(Ok(Toned { composed, tone, index, audience, day }))
+        Ok(Ok(Toned { composed: Composed::of(toned), tone, index, audience, day }))
     }
 
     /// Whether a model will word this, which takes seconds. What is plain is never worded anew.
     pub fn words_toned(&self, toned: &Toned) -> bool {
-        self.writer.is_some() && toned.tone != Tone::Plain && toned.composed.material.is_some()
+        self.writer.is_some() && toned.tone != Tone::Plain && toned.composed.can_be_worded()
     }
 
     /// What may be sent. A model stops where `listener` is gone.
     pub fn finish_toned(&self, toned: Toned, listener: &mut dyn Listener) -> Answer {
-        let Toned { composed: Composed { answer, material, .. }, tone, index, audience, day } = toned;
-        let language = material.as_ref().map_or(Language::Chinese, |material| material.question.language);
-        let worded = match (&self.writer, &material) {
-            (Some(writer), Some(material)) if tone != Tone::Plain => {
-                let worded =
-                    writer.rewrite(answer.clone(), material, &index, (audience, day), &mut Gone(listener));
+        let Toned { composed, tone, index, audience, day } = toned;
+        let material = composed.parts.iter().find_map(|part| part.material.as_ref());
+        let language = material.map_or(Language::Chinese, |material| material.question.language);
+        let worded = match &self.writer {
+            Some(writer) if tone != Tone::Plain && material.is_some() => {
+                let worded = writer.rewrite(&composed, &index, (audience, day), &mut Gone(listener));
                 // A model that talks more than the sources was not asked for.
-                if tone == Tone::Shorter && worded.text.chars().count() > answer.text.chars().count() {
+                if tone == Tone::Shorter && worded.text.chars().count() > composed.answer.text.chars().count()
+                {
                     let generation = worded
                         .generation
                         .map(|generation| Generation { fallback: Some(Fallback::Unverified), ..generation });
-                    Answer { generation, ..answer }
+                    Answer { generation, ..composed.answer }
                 } else {
                     worded
                 }
             }
-            _ => answer,
+            _ => composed.answer,
         };
         if tone == Tone::Warmer { warmer(worded, language) } else { worded }
     }
@@ -215,13 +222,7 @@ fn shorter(answer: &Answer) -> (String, Vec<Citation>) {
         draft.line();
         // What is no list any more needs no marks of one.
         let line = if is_entry { line } else { list_mark(line).1 };
-        for part in marks::split(line) {
-            draft.frame(part.words);
-            let cited = part.mark.and_then(|n| answer.citations.iter().find(|citation| citation.n() == n));
-            if let Some(citation) = cited {
-                draft.cite_again(citation);
-            }
-        }
+        draft.append(line, &answer.citations);
     }
     draft.finish()
 }

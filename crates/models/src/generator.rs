@@ -40,6 +40,22 @@ pub struct Usage {
     pub first_text: Option<Duration>,
 }
 
+impl Usage {
+    /// Counts a further generation for the same answer; the first text stays the first one's.
+    pub fn add(&mut self, further: Self) {
+        fn sum<T: std::ops::Add<Output = T>>(a: Option<T>, b: Option<T>) -> Option<T> {
+            match (a, b) {
+                (Some(a), Some(b)) => Some(a + b),
+                (one, other) => one.or(other),
+            }
+        }
+        self.prompt_tokens = sum(self.prompt_tokens, further.prompt_tokens);
+        self.completion_tokens = sum(self.completion_tokens, further.completion_tokens);
+        self.cost = sum(self.cost, further.cost);
+        self.first_text = self.first_text.or(further.first_text);
+    }
+}
+
 /// Why a generation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finish {
