@@ -1,10 +1,15 @@
 //! A language model behind a bad network: a real server that speaks `OpenAI`'s protocol (another of this program's own),
 //! and a proxy before it that does what networks and busy servers do. Each question ends in an answer of which all the
 //! contract's promises hold, and none hangs.
+//!
+//! `FLIGHTDECK_TEST_UPSTREAM=127.0.0.1:8081` puts the proxy before another server that speaks the protocol, such as one
+//! with a model of a gigabyte: `docs/language-models.md` has the commands.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -20,6 +25,8 @@ enum Fault {
     None,
     /// Passes on so many bytes of the reply and breaks off.
     CutAfter(usize),
+    /// Passes on the reply so much later.
+    Late(Duration),
     /// Answers with this status itself.
     Status(u16),
     /// Passes on the reply's head and then what is no event.
@@ -37,12 +44,11 @@ struct Proxy {
 }
 
 impl Proxy {
-    fn before(upstream: &Server) -> Self {
+    fn before(upstream: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
         let address = format!("http://{}/v1", listener.local_addr().expect("it is bound"));
         let proxy = Self { address, fault: Arc::new(Mutex::new(Fault::None)), n_taken: Arc::default() };
-        let (fault, n_taken, upstream) =
-            (proxy.fault.clone(), proxy.n_taken.clone(), upstream.authority().to_owned());
+        let (fault, n_taken, upstream) = (proxy.fault.clone(), proxy.n_taken.clone(), upstream.to_owned());
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 *n_taken.lock().unwrap_or_else(PoisonError::into_inner) += 1;
@@ -89,20 +95,42 @@ fn pass_on(mut client: &TcpStream, upstream: &str, fault: Fault) -> std::io::Res
     let head = format!("{}\r\nhost: {upstream}\r\nconnection: close\r\n\r\n", head.join("\r\n"));
     server.write_all(head.as_bytes())?;
     server.write_all(&body)?;
-    let mut reply = Vec::new();
-    server.read_to_end(&mut reply)?;
-    let end_of_head =
-        reply.windows(4).position(|bytes| bytes == b"\r\n\r\n").map_or(reply.len(), |at| at + 4);
     match fault {
-        Fault::CutAfter(n) => client.write_all(&reply[..(end_of_head + n).min(reply.len())]),
         Fault::Malformed => {
             client.write_all(
                 b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n",
             )?;
-            client.write_all("data: {\"choices\":[{\"delta\":\n\ndata: \u{FFFD}{{{\n\n".as_bytes())
+            return client.write_all("data: {\"choices\":[{\"delta\":\n\ndata: \u{FFFD}{{{\n\n".as_bytes());
         }
-        _ => client.write_all(&reply),
+        Fault::Late(by) => std::thread::sleep(by),
+        _ => {}
     }
+    let mut server = BufReader::new(server);
+    loop {
+        let mut line = String::new();
+        if server.read_line(&mut line)? == 0 {
+            return Ok(());
+        }
+        client.write_all(line.as_bytes())?;
+        if line == "\r\n" {
+            break;
+        }
+    }
+    // As it comes: a model's words take their time.
+    if let Fault::CutAfter(n) = fault {
+        return std::io::copy(&mut server.take(n as u64), &mut client).map(drop);
+    }
+    std::io::copy(&mut server, &mut client).map(drop)
+}
+
+/// The server that stands in for a model, and where it listens; none where the environment names another.
+fn upstream(data: &Path) -> (Option<Server>, String) {
+    if let Ok(address) = std::env::var("FLIGHTDECK_TEST_UPSTREAM") {
+        return (None, address);
+    }
+    let server = Server::start(&sample_knowledge(), data);
+    let address = server.authority().to_owned();
+    (Some(server), address)
 }
 
 fn read_request(stream: &TcpStream) -> std::io::Result<(String, Vec<u8>)> {
@@ -126,8 +154,8 @@ fn read_request(stream: &TcpStream) -> std::io::Result<(String, Vec<u8>)> {
 #[test]
 fn a_bad_network_before_a_real_model_ends_in_an_answer() {
     let (far, near) = (own_sample_data(), own_sample_data());
-    let model = Server::start(&sample_knowledge(), far.path());
-    let proxy = Proxy::before(&model);
+    let (_model, address) = upstream(far.path());
+    let proxy = Proxy::before(&address);
     let variables = [
         ("FLIGHTDECK_GENERATOR_ADDRESS", proxy.address.as_str()),
         ("FLIGHTDECK_GENERATOR_MODEL", "flightdeck-internal"),
@@ -148,6 +176,7 @@ fn a_bad_network_before_a_real_model_ends_in_an_answer() {
         Fault::Status(500),
         Fault::Malformed,
         Fault::CutAfter(40),
+        Fault::CutAfter(400),
         Fault::Closed,
         Fault::Status(503),
     ];
@@ -160,8 +189,11 @@ fn a_bad_network_before_a_real_model_ends_in_an_answer() {
         assert!(proxy.n_taken() > before);
         proxy.does(fault);
         let reply = ask();
-        assert_eq!(reply["generation"]["fallback"], "failed", "{fault:?}: {reply:#}");
-        assert_eq!(reply["generator"], "extractive");
+        // What breaks off behind the first verified sentence is told apart from what never began.
+        let is_begun = reply["generator"] != "extractive";
+        let reason = if is_begun { "interrupted" } else { "failed" };
+        assert_eq!(reply["generation"]["fallback"], reason, "{fault:?}: {reply:#}");
+        assert!(!is_begun || matches!(fault, Fault::CutAfter(_)), "{fault:?}: {reply:#}");
     }
     proxy.does(Fault::None);
     ask();
@@ -175,9 +207,8 @@ fn a_bad_network_before_a_real_model_ends_in_an_answer() {
 #[test]
 fn a_network_that_swallows_requests_ends_in_an_answer() {
     let (far, near) = (own_sample_data(), own_sample_data());
-    let model = Server::start(&sample_knowledge(), far.path());
-    let proxy = Proxy::before(&model);
-    proxy.does(Fault::Silent);
+    let (_model, address) = upstream(far.path());
+    let proxy = Proxy::before(&address);
     let variables = [
         ("FLIGHTDECK_GENERATOR_ADDRESS", proxy.address.as_str()),
         ("FLIGHTDECK_GENERATOR_MODEL", "flightdeck-internal"),
@@ -186,11 +217,15 @@ fn a_network_that_swallows_requests_ends_in_an_answer() {
         ("FLIGHTDECK_GENERATOR_RETRIES", "0"),
     ];
     let server = Server::start_with(&sample_knowledge(), near.path(), &variables);
-    let reply = server.chat(QUESTION, "internal");
-    assert_eq!(
-        (&reply["generation"]["fallback"], &reply["generator"]),
-        (&"slow".into(), &"extractive".into())
-    );
-    assert!(reply["answer"].as_str().expect("it is text").contains("300"), "{reply:#}");
+    for fault in [Fault::Silent, Fault::Late(Duration::from_secs(2))] {
+        proxy.does(fault);
+        let reply = server.chat(QUESTION, "internal");
+        assert_eq!(
+            (&reply["generation"]["fallback"], &reply["generator"]),
+            (&"slow".into(), &"extractive".into()),
+            "{fault:?}"
+        );
+        assert!(reply["answer"].as_str().expect("it is text").contains("300"), "{reply:#}");
+    }
     wait_for("the request to have been taken", || (proxy.n_taken() > 0).then_some(()));
 }
