@@ -56,7 +56,7 @@ fn gaps_are_grouped_answered_and_closed_only_when_they_are_really_answered() {
         (&rep, COLOURS),
         (&rep, COLOURS),
         (&bot, "LB-300S 机身能选什么颜色"),
-        (&rep, "LB-150 的噪声标称多少分贝"),
+        (&rep, "LB-150 用的是哪个牌子的轴承"),
     ] {
         let (status, reply) = office.call(key, "/api/v1/chat", Some(&json!({"message": question})));
         assert_eq!((status, &reply["refused"]), (200, &json!(true)), "{question}: {reply}");
