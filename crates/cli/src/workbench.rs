@@ -87,8 +87,8 @@ fn other_model(config: &Config, id: &str) -> Option<Arc<dyn Embedder>> {
         .filter_map(|folder| flightdeck_models::list(&folder).ok())
         .flatten()
         .find(|(_, manifest)| manifest.as_ref().is_ok_and(|manifest| manifest.embedder_id() == id))?;
-    match flightdeck_models::load(&folder, config.threads) {
-        Ok(model) => Some(model),
+    match flightdeck_models::load_with(&folder, load_options(config)) {
+        Ok(model) => Some(Arc::new(model)),
         Err(error) => {
             tracing::warn!(%error, "the model that the index was made with cannot be loaded");
             None
