@@ -165,7 +165,7 @@ impl Writer {
             generation.fallback = Some(Fallback::Busy);
             return Answer { generation: Some(generation), ..whole.clone() };
         };
-        let mut page = Page { draft: Draft::default(), n_given_bytes: 0, listener };
+        let mut page = Page::new(listener);
         let mut is_worded = false;
         for part in &composed.parts {
             page.draft.headed(&part.heading);
@@ -275,15 +275,14 @@ struct Task<'a> {
     day: Date,
 }
 
-/// What the reader has been given, and will be.
-struct Page<'l> {
-    draft: Draft,
-    n_given_bytes: usize,
+/// The reader, who is given a text as it grows.
+struct Reader<'l> {
     listener: &'l mut dyn Listener,
+    n_given_bytes: usize,
 }
 
-impl Page<'_> {
-    /// Gives the reader what is new in `draft`, which begins with all that was given before.
+impl Reader<'_> {
+    /// Gives what is new in `draft`, which begins with all that was given before.
     fn give(&mut self, draft: &Draft) -> ControlFlow<()> {
         let new = &draft.text()[self.n_given_bytes..];
         if new.is_empty() {
@@ -291,6 +290,18 @@ impl Page<'_> {
         }
         self.n_given_bytes = draft.text().len();
         self.listener.text(new)
+    }
+}
+
+/// What stands of the whole text, and who reads it.
+struct Page<'l> {
+    draft: Draft,
+    reader: Reader<'l>,
+}
+
+impl<'l> Page<'l> {
+    fn new(listener: &'l mut dyn Listener) -> Self {
+        Self { draft: Draft::default(), reader: Reader { listener, n_given_bytes: 0 } }
     }
 
     /// Takes what was worded of an answer, and puts the composed one below.
@@ -307,9 +318,7 @@ impl Page<'_> {
     /// Puts a composed answer below, and gives it. Who left does not read it, and nobody else is told.
     fn append(&mut self, composed: &Answer) {
         self.draft.append(&composed.text, &composed.citations);
-        let draft = std::mem::take(&mut self.draft);
-        let _ = self.give(&draft);
-        self.draft = draft;
+        let _ = self.reader.give(&self.draft);
     }
 }
 
@@ -404,7 +413,7 @@ fn renumbered(composed: &Answer, sources: &[Source]) -> String {
 
 /// Takes the model's text, keeps what can stand, and gives that on.
 struct Editor<'a, 'l> {
-    page: &'a mut Page<'l>,
+    reader: &'a mut Reader<'l>,
     sources: &'a [Source],
     lexicon: &'a dyn Lexicon,
     /// Documents that must be spoken from before anything is given out.
@@ -460,7 +469,7 @@ impl<'a, 'l> Editor<'a, 'l> {
             required: required.take(n_required).collect(),
             frames: frames(&composed.text),
             draft: page.draft.clone(),
-            page,
+            reader: &mut page.reader,
             unread: String::new(),
             line: TextLine::default(),
             held_frames: Vec::new(),
@@ -600,7 +609,7 @@ impl<'a, 'l> Editor<'a, 'l> {
         if !self.is_open() {
             return ControlFlow::Continue(());
         }
-        self.page.give(&self.draft)
+        self.reader.give(&self.draft)
     }
 }
 
@@ -628,7 +637,7 @@ impl Listener for Editor<'_, '_> {
     }
 
     fn is_gone(&self) -> bool {
-        self.page.listener.is_gone()
+        self.reader.listener.is_gone()
     }
 }
 
@@ -739,7 +748,7 @@ mod tests {
     ) -> (Vec<String>, String, usize, bool) {
         let (sources, composed) = (sources(), composed(intent));
         let mut given = Given::default();
-        let mut page = Page { draft: Draft::default(), n_given_bytes: 0, listener: &mut given };
+        let mut page = Page::new(&mut given);
         let mut editor = Editor::new(&composed, &sources, &PlainLexicon, &mut page);
         let letters: Vec<char> = text.chars().collect();
         for piece in letters.chunks(size) {
@@ -845,7 +854,7 @@ mod tests {
     fn a_text_without_end_is_read_up_to_a_bound() {
         let (sources, composed) = (sources(), composed(Intent::ProductQuestion));
         let mut given = Given::default();
-        let mut page = Page { draft: Draft::default(), n_given_bytes: 0, listener: &mut given };
+        let mut page = Page::new(&mut given);
         let mut editor = Editor::new(&composed, &sources, &PlainLexicon, &mut page);
         let mut n_pieces = 0;
         while editor.text("现场响应 4 小时。[2]").is_continue() {
