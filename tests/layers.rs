@@ -23,13 +23,12 @@ const LAYERS: [(&str, &[&str]); 9] = [
 ];
 
 /// Foreign crates that only one crate may name.
-const OWNED: [(&str, &str); 12] = [
+const OWNED: [(&str, &str); 11] = [
     ("candle-core", "models"),
     ("candle-nn", "models"),
     ("candle-transformers", "models"),
     ("tokenizers", "models"),
     ("tantivy", "retrieval"),
-    ("hnsw_rs", "retrieval"),
     ("rusqlite", "records"),
     ("sqlx", "records"),
     ("axum", "server"),

@@ -4,7 +4,7 @@
 //! products are exact in the bytes; what is lost is the rounding to them, whose size [`ByteQuestion::deviation`] tells,
 //! so that the caller can look at the few rows that matter again, in finer numbers.
 
-use crate::kernels::{Isa, LINE, ZERO_POINT, byte_products, byte_row_product};
+use crate::kernels::{Isa, LINE, ZERO_POINT, byte_products};
 
 /// The largest byte, on either side of zero.
 const LARGEST: f32 = 127.0;
@@ -32,11 +32,6 @@ fn rounded(value: f32, scale: f32) -> f32 {
     (value / scale).round().clamp(-LARGEST, LARGEST)
 }
 
-/// The sum of a row's numbers in bytes, for [`ByteKernel::row_product`].
-pub fn row_sum(row: &[u8]) -> i32 {
-    row.iter().map(|&byte| i32::from(byte) - i32::from(ZERO_POINT)).sum()
-}
-
 /// A question as bytes, to be multiplied with rows.
 #[derive(Debug, Clone)]
 pub struct ByteQuestion {
@@ -51,6 +46,11 @@ impl ByteQuestion {
         let mut bytes: Vec<i8> = vector.iter().map(|value| rounded(*value, scale) as i8).collect();
         bytes.resize(row_bytes(vector.len()), 0);
         Self { bytes, scale }
+    }
+
+    /// A row that [`push_row`] made, with the scale it returned, as a question.
+    pub fn of_row(row: &[u8], scale: f32) -> Self {
+        Self { bytes: row.iter().map(|byte| (byte ^ ZERO_POINT).cast_signed()).collect(), scale }
     }
 
     /// What a product of bytes is to be multiplied with, besides the row's scale.
@@ -92,16 +92,6 @@ impl ByteKernel {
     /// When a row is not there or `out` is not as long as `ids`.
     pub fn products(self, question: &ByteQuestion, rows: &[u8], ids: &[u32], out: &mut [i32]) {
         byte_products(self.0, &question.bytes, rows, ids, out);
-    }
-
-    /// The product of two rows' bytes; `right_sum` is the right one's [`row_sum`].
-    ///
-    /// # Panics
-    /// When the rows are not of one length.
-    pub fn row_product(self, left: &[u8], right: &[u8], right_sum: i32) -> i32 {
-        let mut product = 0;
-        byte_row_product(self.0, left, right, right_sum, &mut product);
-        product
     }
 }
 

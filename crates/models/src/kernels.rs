@@ -264,11 +264,5 @@ entry_point!(
     (question: &[i8], rows: &[u8], ids: &[u32], out: &mut [i32])
 );
 
-entry_point!(
-    /// The product of two rows of bytes above a zero point of 128.
-    byte_row_product => bytes::row_product,
-    (left: &[u8], right: &[u8], right_sum: i32, out: &mut i32)
-);
-
 #[cfg(test)]
 mod tests;

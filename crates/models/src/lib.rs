@@ -67,7 +67,7 @@ mod weights;
 
 use std::path::PathBuf;
 
-pub use byte_rows::{ByteKernel, ByteQuestion, push_row, row_bytes, row_sum};
+pub use byte_rows::{ByteKernel, ByteQuestion, push_row, row_bytes};
 pub use catalog::{CatalogModel, catalog};
 pub use generator::{Finish, GenerateError, Generated, Generator, Listener, Prompt, Usage};
 pub use http_embedder::{EmbeddingProtocol, HttpEmbedder, HttpEmbedderSettings};

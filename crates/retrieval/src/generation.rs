@@ -119,8 +119,8 @@ pub(crate) fn make(
         }
     }
     lexical::write(dir, &analyzer, &chunks, &plan).map_err(RetrievalError::FullText)?;
-    dense::write_graph(dir, vectors.dimension, settings.vectors)
-        .map_err(|reason| RetrievalError::Damaged { path: dir.to_owned(), reason })?;
+    let dense_before = previous.map(|previous| previous.index.dense());
+    dense::write_graph(dir, vectors.dimension, &vectors.keys, settings.vectors, dense_before)?;
     for path in files_below(dir)? {
         if let Entry::Vacant(entry) = files.entry(relative_name(dir, &path)) {
             entry.insert(seal(&path)?);

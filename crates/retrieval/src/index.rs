@@ -10,7 +10,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::analysis::{Analyzer, is_stop_word};
-use crate::dense::{Dense, StoredVectors};
+use crate::dense::Dense;
 use crate::explain::{
     Because, ChangeReason, Explained, LeftOut, MAX_LEFT_OUT, Reasons, ScoreChange, WordHit, hidden_because,
 };
@@ -147,8 +147,8 @@ impl Index {
     }
 
     /// The vectors.
-    pub(crate) fn vectors(&self) -> &StoredVectors {
-        self.dense.vectors()
+    pub(crate) fn dense(&self) -> &Dense {
+        &self.dense
     }
 
     /// The passages that answer `query`, best first.

@@ -11,6 +11,7 @@ mod explain;
 mod filter;
 mod fusion;
 mod generation;
+mod graph;
 mod highlight;
 mod index;
 mod lexical;

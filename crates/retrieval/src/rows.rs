@@ -8,7 +8,7 @@
 
 use std::path::Path;
 
-use flightdeck_models::{ByteKernel, ByteQuestion, push_row, row_bytes, row_sum};
+use flightdeck_models::{ByteKernel, ByteQuestion, push_row, row_bytes};
 use tantivy::directory::{Directory, OwnedBytes};
 
 use crate::sealed::SealedDirectory;
@@ -24,8 +24,6 @@ const TOGETHER: usize = 512;
 const SHARED_FROM: usize = 150_000;
 /// Rounding is allowed for up to so many standard deviations, on either of two rows that are compared.
 const DEVIATIONS: f32 = 4.0;
-/// What a graph's point has behind its bytes: its scale and its sum.
-const TAIL: usize = 8;
 
 /// Rows as they are to be written.
 #[derive(Default)]
@@ -186,43 +184,27 @@ impl Rows {
         flush(&mut ids);
     }
 
-    /// Every row as a graph's point, one after the other, each of [`Rows::point_bytes`].
-    pub fn points(&self) -> Vec<u8> {
-        let row = row_bytes(self.dimension).max(1);
-        let mut points = Vec::with_capacity(self.len() * self.point_bytes());
-        for (bytes, scale) in self.bytes.chunks_exact(row).zip(&self.scales) {
-            push_point(bytes, *scale, &mut points);
+    /// A row as a question, to compare it with others.
+    pub fn question(&self, row: u32) -> ByteQuestion {
+        let n_bytes = row_bytes(self.dimension);
+        ByteQuestion::of_row(&self.bytes[row as usize * n_bytes..][..n_bytes], self.scales[row as usize])
+    }
+
+    /// Replaces `scores` by the products of the question with each of the rows `ids`, as exact as bytes are.
+    pub fn scores(&self, asked: &ByteQuestion, ids: &[u32], scores: &mut Vec<f32>) {
+        const AT_ONCE: usize = 64;
+        scores.clear();
+        let mut products = [0; AT_ONCE];
+        for ids in ids.chunks(AT_ONCE) {
+            let products = &mut products[..ids.len()];
+            self.kernel.products(asked, &self.bytes, ids, products);
+            scores.extend(
+                ids.iter()
+                    .zip(products)
+                    .map(|(&row, product)| *product as f32 * (asked.scale() * self.scales[row as usize])),
+            );
         }
-        points
     }
-
-    pub fn point_bytes(&self) -> usize {
-        row_bytes(self.dimension) + TAIL
-    }
-}
-
-fn push_point(bytes: &[u8], scale: f32, points: &mut Vec<u8>) {
-    points.extend_from_slice(bytes);
-    points.extend(scale.to_le_bytes());
-    points.extend(row_sum(bytes).to_le_bytes());
-}
-
-/// A vector as a graph's point.
-pub(crate) fn point(vector: &[f32]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let scale = push_row(vector, &mut bytes);
-    let mut point = Vec::with_capacity(bytes.len() + TAIL);
-    push_point(&bytes, scale, &mut point);
-    point
-}
-
-/// The dot product of two points.
-pub(crate) fn point_product(kernel: ByteKernel, left: &[u8], right: &[u8]) -> f32 {
-    let number = |tail: &[u8], at: usize| -> [u8; 4] { tail[at..at + 4].try_into().expect("four bytes") };
-    let (left, left_tail) = left.split_at(left.len() - TAIL);
-    let (right, right_tail) = right.split_at(right.len() - TAIL);
-    let product = kernel.row_product(left, right, i32::from_le_bytes(number(right_tail, 4)));
-    product as f32 * (f32::from_le_bytes(number(left_tail, 0)) * f32::from_le_bytes(number(right_tail, 0)))
 }
 
 /// The best scores so far, and what lies within a margin behind them.

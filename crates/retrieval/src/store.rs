@@ -376,7 +376,7 @@ impl Store {
         progress: &(dyn Fn(Progress) -> bool + Sync),
     ) -> Result<(Vectors, usize), RetrievalError> {
         let dimension = self.embedder.dimension();
-        let kept = previous.map(|previous| previous.index.vectors());
+        let kept = previous.map(|previous| previous.index.dense().vectors());
         let kept_rows: HashMap<&TextKey, u32> =
             kept.iter().flat_map(|kept| &kept.keys).zip(0_u32..).collect();
         let documents: HashMap<&DocumentId, &Document> =

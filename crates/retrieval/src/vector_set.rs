@@ -5,6 +5,8 @@ use std::path::Path;
 use crate::dense::{Dense, StoredVectors, write_graph};
 use crate::filter::Allowed;
 use crate::generation::write_file;
+#[cfg(test)]
+use crate::graph::GRAPH;
 use crate::rows::{EncodedRows, Rows};
 use crate::windows::Windows;
 use crate::{RetrievalError, VectorSettings};
@@ -33,8 +35,7 @@ impl VectorSet {
             write_file(&dir.join(name), bytes)?;
         }
         let settings = VectorSettings { graph_from, ..VectorSettings::default() };
-        write_graph(dir, dimension, settings)
-            .map_err(|reason| RetrievalError::Damaged { path: dir.to_owned(), reason })
+        write_graph(dir, dimension, &[], settings, None)
     }
 
     /// Opens what [`VectorSet::write`] wrote.
@@ -166,7 +167,7 @@ mod tests {
             let all = set.filter(|_| true);
             let walked = set.walk(question, &all, 10, 200);
             assert_eq!(walked.is_some(), has_graph, "from {graph_from}");
-            assert_eq!(dir.path().join("graph.hnsw.data").exists(), has_graph);
+            assert_eq!(dir.path().join(GRAPH).exists(), has_graph);
             let scanned = set.scan(question, &all, 10);
             if let Some(walked) = walked {
                 let found = scanned.iter().filter(|hit| walked.contains(hit)).count();

@@ -184,12 +184,6 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
     }
 
     #[inline(always)]
-    unsafe fn load_row_bytes(self, from: *const u8) -> Self::B {
-        // SAFETY: as above, and the caller promises that the bytes can be read.
-        unsafe { _mm256_xor_si256(_mm256_loadu_si256(from.cast()), _mm256_set1_epi8(-128)) }
-    }
-
-    #[inline(always)]
     fn dot_bytes(self, acc: Self::Acc, weights: Self::W, bytes: Self::B) -> Self::Acc {
         self.dot::<true>(acc, weights, bytes)
     }

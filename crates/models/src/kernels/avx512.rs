@@ -147,12 +147,6 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn load_row_bytes(self, from: *const u8) -> Self::B {
-        // SAFETY: as above, and the caller promises that the bytes can be read.
-        unsafe { _mm512_xor_si512(_mm512_loadu_si512(from.cast()), _mm512_set1_epi8(-128)) }
-    }
-
-    #[inline(always)]
     fn dot_bytes(self, acc: Self::Acc, weights: Self::W, bytes: Self::B) -> Self::Acc {
         have!(_mm512_dpbusd_epi32(acc, weights, bytes))
     }

@@ -1,4 +1,4 @@
-//! Products of bytes with bytes: one question with many rows, and two rows.
+//! Products of bytes with bytes: one question with many rows.
 //!
 //! A scan reads each row once, so its speed is that of memory; what the arithmetic must do is keep up. Four rows go
 //! together, so that the instructions of one need not wait for those of another.
@@ -73,28 +73,4 @@ unsafe fn some<S: Simd, const N: usize>(
             *out.get_unchecked_mut(first + n) = simd.total(acc[n]) - correction;
         }
     }
-}
-
-/// Writes to `out` the exact product of two rows, each of bytes above [`ZERO_POINT`]; `right_sum` is the sum of the right
-/// one's bytes less their zero points.
-///
-/// # Panics
-/// When the rows are not whole lines of the same length.
-#[inline(always)]
-pub(super) fn row_product<S: Simd>(simd: S, left: &[u8], right: &[u8], right_sum: i32, out: &mut i32) {
-    assert!(left.len() == right.len() && left.len().is_multiple_of(LINE), "rows are whole lines");
-    let mut acc = [simd.start::<true>(0); 2];
-    for offset in (0..left.len()).step_by(LINE) {
-        for part in 0..LINE / (4 * S::LANES) {
-            let place = offset + part * 4 * S::LANES;
-            // SAFETY: the rows are whole lines by the assertion, and a line is whole vectors.
-            unsafe {
-                let bytes = simd.load_row_bytes(right.as_ptr().add(place));
-                acc[part % 2] =
-                    simd.dot_bytes(acc[part % 2], simd.load_weights(left.as_ptr().add(place)), bytes);
-            }
-        }
-    }
-    let correction = if S::TAKES_ZERO_POINT { 0 } else { i32::from(ZERO_POINT) * right_sum };
-    *out = simd.total(acc[0]) + simd.total(acc[1]) - correction;
 }

@@ -150,12 +150,6 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    unsafe fn load_row_bytes(self, from: *const u8) -> Self::B {
-        // SAFETY: the caller promises that these bytes can be read.
-        unsafe { self.load_weights(from) }.map(|byte| (byte ^ 128).cast_signed())
-    }
-
-    #[inline(always)]
     fn dot_bytes(self, acc: Self::Acc, weights: Self::W, bytes: Self::B) -> Self::Acc {
         let mut acc = acc;
         for (lane, sum) in acc.iter_mut().enumerate() {

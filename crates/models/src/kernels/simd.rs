@@ -94,11 +94,6 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// # Safety
     /// `4 * LANES` bytes can be read from `from`.
     unsafe fn load_bytes(self, from: *const i8) -> Self::B;
-    /// Reads a vector of bytes above a zero point of 128 as signed ones.
-    ///
-    /// # Safety
-    /// `4 * LANES` bytes can be read from `from`.
-    unsafe fn load_row_bytes(self, from: *const u8) -> Self::B;
     /// Adds four products to every lane: `bytes` with `weights`, which are any bytes above a zero point of 128.
     fn dot_bytes(self, acc: Self::Acc, weights: Self::W, bytes: Self::B) -> Self::Acc;
     /// The sum of all lanes.
