@@ -119,9 +119,9 @@ pub fn writer(config: &Config) -> Result<Option<Writer>, Failure> {
 fn unusable_generator(error: &ModelError) -> Failure {
     Failure::new(
         format!(
-            "`generator.file` cannot be used: {error}; name a GGUF file of a Qwen2 or Qwen2.5 chat model"
+            "`generator.file` cannot be used: {error}; name a GGUF file of a Qwen2, Qwen2.5 or Qwen3 chat model"
         ),
-        format!("generator.file 无法使用：{error}；请指定 Qwen2 或 Qwen2.5 对话模型的 GGUF 文件"),
+        format!("generator.file 无法使用：{error}；请指定 Qwen2、Qwen2.5 或 Qwen3 对话模型的 GGUF 文件"),
     )
 }
 

@@ -22,6 +22,11 @@ const CUTS: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}
 /// The kind of token that stands for no text, in `tokenizer.ggml.token_type`.
 const CONTROL: i64 = 3;
 
+/// Between these a model thinks aloud.
+const THOUGHT: [&str; 2] = ["<think>", "</think>"];
+/// Stands in the template of a model that can be told not to.
+const SWITCH: &str = "enable_thinking";
+
 /// The tokeniser of a chat model whose messages stand between `<|im_start|>` and `<|im_end|>`.
 pub(crate) struct ChatTokenizer {
     tokenizer: Tokenizer,
@@ -29,6 +34,8 @@ pub(crate) struct ChatTokenizer {
     end: u32,
     /// For each token, whether an answer ends there.
     ends: Vec<bool>,
+    /// A thought that is over already, put before the answer of a model that would think aloud first.
+    no_thought: Vec<u32>,
 }
 
 impl ChatTokenizer {
@@ -63,12 +70,19 @@ impl ChatTokenizer {
             kind.and_then(|kind| kind.to_i32().map(i64::from).or_else(|_| kind.to_u32().map(i64::from)).ok())
                 == Some(CONTROL)
         };
-        let ends = (0..tokens.len()).map(is_control).collect();
-        let id = |name: &str| {
-            let n = tokens.iter().position(|token| token == name);
-            n.and_then(|n| u32::try_from(n).ok()).ok_or_else(|| damaged(format!("it has no token {name}")))
-        };
+        let ends = (0..)
+            .zip(&tokens)
+            .map(|(n, token)| is_control(n) && !THOUGHT.contains(&token.as_str()))
+            .collect();
+        let known =
+            |name: &str| tokens.iter().position(|token| token == name).and_then(|n| u32::try_from(n).ok());
+        let id = |name: &str| known(name).ok_or_else(|| damaged(format!("it has no token {name}")));
         let (start, end) = (id("<|im_start|>")?, id("<|im_end|>")?);
+        let template =
+            content.metadata.get("tokenizer.chat_template").and_then(|value| value.to_string().ok());
+        let thought = template
+            .filter(|template| template.contains(SWITCH))
+            .and_then(|_| Some([known(THOUGHT[0])?, known(THOUGHT[1])?]));
         let vocab: Vocab = (0..).zip(tokens).map(|(n, token)| (token, n)).collect();
         let failed = |error: tokenizers::Error| damaged(format!("its tokeniser: {error}"));
         let bpe = BPE::builder().vocab_and_merges(vocab, merges).build().map_err(failed)?;
@@ -78,7 +92,12 @@ impl ChatTokenizer {
         let mut tokenizer = Tokenizer::new(bpe);
         tokenizer.with_normalizer(Some(NFC)).map_err(failed)?;
         tokenizer.with_pre_tokenizer(Some(cuts)).with_decoder(Some(ByteLevel::default()));
-        Ok(Self { tokenizer, start, end, ends })
+        let mut made = Self { tokenizer, start, end, ends, no_thought: Vec::new() };
+        for mark in thought.into_iter().flatten() {
+            made.no_thought.push(mark);
+            made.no_thought.extend(made.encode("\n\n")?);
+        }
+        Ok(made)
     }
 
     /// The tokens of a text.
@@ -106,6 +125,7 @@ impl ChatTokenizer {
         }
         ids.push(self.start);
         ids.extend(self.encode("assistant\n")?);
+        ids.extend(&self.no_thought);
         Ok(ids)
     }
 

@@ -1,4 +1,4 @@
-//! A Qwen2 model (Qwen2.5 is one) in a GGUF file, computed on this machine.
+//! A Qwen2 or Qwen3 chat model (Qwen2.5 is of the former) in a GGUF file, computed on this machine.
 //!
 //! The computation is candle's. Here is what makes a generator of it: the prompt in tokens and its budget, text as it
 //! comes, an end in time, and an early one when the listener leaves. The prompt is read in steps, since a step cannot
@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use candle_core::quantized::gguf_file::Content;
+use candle_core::quantized::gguf_file::{Content, Value};
 use candle_core::{Device, Tensor};
 use candle_transformers::generation::LogitsProcessor;
-use candle_transformers::models::quantized_qwen2::ModelWeights;
+use candle_transformers::models::{quantized_qwen2, quantized_qwen3};
 
 use crate::ModelError;
 use crate::chat_tokenizer::ChatTokenizer;
@@ -46,14 +46,58 @@ pub struct LocalGenerator {
     settings: LocalSettings,
     prompt_budget: usize,
     tokenizer: ChatTokenizer,
-    model: Mutex<ModelWeights>,
+    model: Mutex<Network>,
+}
+
+/// The computation, by architecture.
+enum Network {
+    Qwen2(quantized_qwen2::ModelWeights),
+    Qwen3(quantized_qwen3::ModelWeights),
+}
+
+impl Network {
+    /// Reads the weights of `architecture`; `None` when it is another one.
+    fn load(
+        architecture: &str,
+        mut content: Content,
+        reader: &mut BufReader<File>,
+    ) -> Option<candle_core::Result<Self>> {
+        match architecture {
+            "qwen2" => {
+                Some(quantized_qwen2::ModelWeights::from_gguf(content, reader, &Device::Cpu).map(Self::Qwen2))
+            }
+            "qwen3" => {
+                // Unless it is said that the file is of `f32`, angles of the rotary positions are multiplied out in half
+                // floats, and from some hundred tokens on they are none of the right ones.
+                content.metadata.insert("general.dtype".to_owned(), Value::U32(0));
+                Some(quantized_qwen3::ModelWeights::from_gguf(content, reader, &Device::Cpu).map(Self::Qwen3))
+            }
+            _ => None,
+        }
+    }
+
+    /// The logits after the tokens `ids`, `[1, n]`, of which the first stands at `place`.
+    fn forward(&mut self, ids: &Tensor, place: usize) -> candle_core::Result<Tensor> {
+        match self {
+            Self::Qwen2(model) => model.forward(ids, place),
+            Self::Qwen3(model) => model.forward(ids, place),
+        }
+    }
+
+    fn forget(&mut self) {
+        match self {
+            Self::Qwen2(model) => model.clear_kv_cache(),
+            Self::Qwen3(model) => model.clear_kv_cache(),
+        }
+    }
 }
 
 impl LocalGenerator {
     /// Reads the file, which takes some seconds.
     ///
     /// # Errors
-    /// [`ModelError::Missing`] when there is no such file, [`ModelError::Damaged`] when it holds no Qwen2 chat model.
+    /// [`ModelError::Missing`] when there is no such file, [`ModelError::Damaged`] when it holds no chat model of the two
+    /// architectures.
     pub fn load(settings: LocalSettings) -> Result<Self, ModelError> {
         let path = settings.file.clone();
         let damaged = |reason: String| ModelError::Damaged { path: path.clone(), reason };
@@ -64,36 +108,35 @@ impl LocalGenerator {
         let mut reader = BufReader::new(file);
         let content = Content::read(&mut reader).map_err(|error| damaged(format!("no GGUF: {error}")))?;
         let text = |key: &str| content.metadata.get(key).and_then(|value| value.to_string().ok());
-        let architecture = text("general.architecture").map_or("unnamed", String::as_str);
-        if architecture != "qwen2" {
-            return Err(damaged(format!(
-                "its architecture is {architecture}, and qwen2 is what can be computed"
-            )));
-        }
+        let architecture = text("general.architecture").cloned().unwrap_or_else(|| "unnamed".to_owned());
         let name = text("general.name").cloned().unwrap_or_else(|| stem(&path));
-        let length = content.metadata.get("qwen2.context_length").and_then(|value| value.to_u32().ok());
+        let length = content.metadata.get(&format!("{architecture}.context_length"));
+        let length = length.and_then(|value| value.to_u32().ok());
+        let tokenizer = ChatTokenizer::from_gguf(&content, &path);
+        let model = Network::load(&architecture, content, &mut reader).ok_or_else(|| {
+            damaged(format!(
+                "its architecture is {architecture}, and qwen2 and qwen3 are what can be computed"
+            ))
+        })?;
+        let (tokenizer, model) = (tokenizer?, model.map_err(|error| damaged(error.to_string()))?);
         let length = length.ok_or_else(|| damaged("it does not say its context length".to_owned()))? as usize;
         let prompt_budget = settings.context_tokens.min(length).saturating_sub(settings.answer_tokens);
-        let tokenizer = ChatTokenizer::from_gguf(&content, &path)?;
-        let model = ModelWeights::from_gguf(content, &mut reader, &Device::Cpu)
-            .map_err(|error| damaged(error.to_string()))?;
         Ok(Self { name, settings, prompt_budget, tokenizer, model: Mutex::new(model) })
     }
 
     fn answer(
         &self,
         ids: &[u32],
-        model: &mut ModelWeights,
+        model: &mut Network,
         listener: &mut dyn Listener,
         clock: &mut Clock,
     ) -> Result<Generated, GenerateError> {
-        model.clear_kv_cache();
+        model.forget();
         let mut n_read = 0;
         let mut logits = None;
         while n_read < ids.len() {
             clock.look(listener)?;
-            let fits = |step: &&usize| n_read % **step == 0 && ids.len() - n_read >= **step;
-            let step = *STEPS.iter().find(fits).expect("one token always fits");
+            let step = next_step(n_read, ids.len());
             logits = Some(forward(model, &ids[n_read..n_read + step], n_read)?);
             n_read += step;
         }
@@ -156,13 +199,19 @@ impl Generator for LocalGenerator {
         // What a panic left behind is cleared with the cache.
         let mut model = self.model.lock().unwrap_or_else(PoisonError::into_inner);
         let result = self.answer(&ids, &mut model, listener, &mut clock);
-        model.clear_kv_cache();
+        model.forget();
         result
     }
 }
 
+/// How many of `n_tokens` are read together where `n_read` are read already.
+fn next_step(n_read: usize, n_tokens: usize) -> usize {
+    let fits = |step: &usize| n_read.is_multiple_of(*step) && n_tokens - n_read >= *step;
+    STEPS.into_iter().find(fits).expect("one token always fits")
+}
+
 /// The logits after these tokens, of which the first stands at `place`.
-fn forward(model: &mut ModelWeights, ids: &[u32], place: usize) -> Result<Tensor, GenerateError> {
+fn forward(model: &mut Network, ids: &[u32], place: usize) -> Result<Tensor, GenerateError> {
     let input = Tensor::new(ids, &Device::Cpu).and_then(|ids| ids.unsqueeze(0));
     let logits = input.and_then(|input| model.forward(&input, place)).and_then(|logits| logits.squeeze(0));
     logits.map_err(|error| GenerateError::Failed(error.to_string()))
@@ -213,5 +262,127 @@ impl Clock {
         self.last_text = Instant::now();
         self.first_text.get_or_insert(self.last_text - self.started);
         if listener.text(text).is_break() { Err(GenerateError::Cancelled) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::quantized::{GgmlDType, QTensor, gguf_file};
+
+    use super::*;
+    use crate::encoder::{Encoder, OpenGate, Tokens};
+    use crate::manifest::Manifest;
+    use crate::qwen3::Qwen3Encoder;
+
+    /// The tiny decoder of the golden tests as a GGUF file whose output is the last token's state itself.
+    fn tiny_qwen3(path: &Path) {
+        let weights = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tiny-qwen3/model.safetensors");
+        let tensors = candle_core::safetensors::load(weights, &Device::Cpu).expect("it lies there");
+        let f32s = |tensor: &Tensor| {
+            let tensor = tensor.to_dtype(candle_core::DType::F32).expect("it is a number");
+            QTensor::quantize(&tensor, GgmlDType::F32).expect("it is a tensor")
+        };
+        let name = |name: &str| {
+            let name = name.trim_start_matches("model.").replace("layers.", "blk.");
+            [
+                ("embed_tokens", "token_embd"),
+                ("input_layernorm", "attn_norm"),
+                ("post_attention_layernorm", "ffn_norm"),
+                ("self_attn.q_proj", "attn_q"),
+                ("self_attn.k_proj", "attn_k"),
+                ("self_attn.v_proj", "attn_v"),
+                ("self_attn.q_norm", "attn_q_norm"),
+                ("self_attn.k_norm", "attn_k_norm"),
+                ("self_attn.o_proj", "attn_output"),
+                ("mlp.gate_proj", "ffn_gate"),
+                ("mlp.up_proj", "ffn_up"),
+                ("mlp.down_proj", "ffn_down"),
+            ]
+            .iter()
+            .fold(name, |name, (from, to)| name.replace(from, to))
+        };
+        let mut named: Vec<(String, QTensor)> = tensors
+            .iter()
+            .map(|(from, tensor)| {
+                let to = if from.ends_with("norm.weight") && !from.contains("layers") {
+                    "output_norm.weight".to_owned()
+                } else {
+                    name(from)
+                };
+                (to, f32s(tensor))
+            })
+            .collect();
+        let identity = Tensor::eye(64, candle_core::DType::F32, &Device::Cpu).expect("it fits");
+        named.push(("output.weight".to_owned(), f32s(&identity)));
+        let metadata = [
+            ("qwen3.attention.head_count", Value::U32(4)),
+            ("qwen3.attention.head_count_kv", Value::U32(2)),
+            ("qwen3.attention.key_length", Value::U32(32)),
+            ("qwen3.block_count", Value::U32(2)),
+            ("qwen3.embedding_length", Value::U32(64)),
+            ("qwen3.context_length", Value::U32(4096)),
+            ("qwen3.attention.layer_norm_rms_epsilon", Value::F32(1e-6)),
+            ("qwen3.rope.freq_base", Value::F32(1e4)),
+        ];
+        let metadata: Vec<(&str, &Value)> = metadata.iter().map(|(key, value)| (*key, value)).collect();
+        let named: Vec<(&str, &QTensor)> =
+            named.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
+        let mut file = File::create(path).expect("the folder is writable");
+        gguf_file::write(&mut file, &metadata, &named).expect("the folder is writable");
+    }
+
+    const MANIFEST: &str = r#"
+        name = "tiny"
+        architecture = "qwen3"
+        dimension = 64
+        max_tokens = 40
+        pooling = "last"
+        query_prefix = ""
+        passage_prefix = ""
+        licence = "Apache-2.0"
+        weights = "model.safetensors"
+        tokenizer = "tokenizer.json"
+        file = []
+
+        [source]
+        model = "tiny"
+        package = ""
+        file = ""
+        sha256 = ""
+        made_with = ""
+        notes = ""
+    "#;
+
+    /// Over more tokens than half floats can count, and in steps as a prompt is read.
+    #[test]
+    fn the_qwen3_network_computes_what_the_encoder_computes() {
+        let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tiny-qwen3");
+        let manifest: Manifest = toml::from_str(MANIFEST).expect("it is a manifest");
+        let encoder = Qwen3Encoder::open(&data, &manifest).expect("it lies there");
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let path = folder.path().join("tiny.gguf");
+        tiny_qwen3(&path);
+        let mut reader = BufReader::new(File::open(&path).expect("it was written"));
+        let content = Content::read(&mut reader).expect("it is GGUF");
+        let network = Network::load("qwen3", content, &mut reader).expect("it is known");
+        let mut network = network.expect("it is whole");
+        for n_tokens in [1, 9, 64, 73, 2_500] {
+            let ids: Vec<u32> = (0..n_tokens).map(|n| n * 7 % 265).collect();
+            let expected = encoder.encode(&[Tokens::single(&ids)], &OpenGate).expect("it is computed");
+            network.forget();
+            let mut place = 0;
+            let mut state = None;
+            while place < ids.len() {
+                let step = next_step(place, ids.len());
+                state =
+                    Some(forward(&mut network, &ids[place..place + step], place).expect("it is computed"));
+                place += step;
+            }
+            let state: Vec<f32> = state.expect("there was a step").to_vec1().expect("it is a vector");
+            let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+            let cosine =
+                dot(&state, &expected[0]) / (dot(&state, &state) * dot(&expected[0], &expected[0])).sqrt();
+            assert!(cosine > 0.9999, "{cosine} over {n_tokens} tokens");
+        }
     }
 }

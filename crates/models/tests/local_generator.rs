@@ -14,10 +14,11 @@ use flightdeck_models::{
 };
 
 const CONTEXT: u32 = 512;
-/// Tokens of the test's vocabulary: the 256 bytes, two marks, a pair, and some that nothing uses.
+/// Tokens of the test's vocabulary: the 256 bytes, two marks, a pair, two marks of a thought, and some that nothing uses.
 const N_TOKENS: usize = 264;
 const START: usize = 256;
 const END: usize = 257;
+const THOUGHT_END: usize = 260;
 
 /// The sign that stands for a byte in the vocabularies of GPT-2's kind.
 fn sign(byte: u8) -> char {
@@ -31,13 +32,22 @@ fn sign(byte: u8) -> char {
 
 fn tokens() -> Vec<String> {
     let bytes = (0..=255).map(|byte| sign(byte).to_string());
-    let marks = ["<|im_start|>", "<|im_end|>", "zz"].map(str::to_owned);
+    let marks = ["<|im_start|>", "<|im_end|>", "zz", "<think>", "</think>"].map(str::to_owned);
     let unused = (0..).map(|n| format!("unused{n}"));
     bytes.chain(marks).chain(unused).take(N_TOKENS).collect()
 }
 
 /// Writes a model in which, after `from`, `to` comes.
 fn write_model(folder: &Path, follows: &[(usize, usize)], architecture: &str) -> PathBuf {
+    write_model_with(folder, follows, architecture, "{{ messages }}")
+}
+
+fn write_model_with(
+    folder: &Path,
+    follows: &[(usize, usize)],
+    architecture: &str,
+    template: &str,
+) -> PathBuf {
     let device = Device::Cpu;
     let n = N_TOKENS;
     let quantised = |tensor: &Tensor| QTensor::quantize(tensor, GgmlDType::F32).expect("it is a matrix");
@@ -53,16 +63,14 @@ fn write_model(folder: &Path, follows: &[(usize, usize)], architecture: &str) ->
     let output = quantised(&Tensor::from_vec(output, (n, n), &device).expect("it fits"));
     let (wide, narrow) = (zeros(&[n, n]), zeros(&[n]));
     let (up, down) = (zeros(&[8, n]), zeros(&[n, 8]));
-    let tensors = [
+    let per_head = quantised(&Tensor::ones(n / 2, candle_core::DType::F32, &device).expect("it fits"));
+    let mut tensors = vec![
         ("token_embd.weight", &embedding),
         ("output_norm.weight", &ones),
         ("output.weight", &output),
         ("blk.0.attn_q.weight", &wide),
         ("blk.0.attn_k.weight", &wide),
         ("blk.0.attn_v.weight", &wide),
-        ("blk.0.attn_q.bias", &narrow),
-        ("blk.0.attn_k.bias", &narrow),
-        ("blk.0.attn_v.bias", &narrow),
         ("blk.0.attn_output.weight", &wide),
         ("blk.0.ffn_gate.weight", &up),
         ("blk.0.ffn_down.weight", &down),
@@ -70,24 +78,42 @@ fn write_model(folder: &Path, follows: &[(usize, usize)], architecture: &str) ->
         ("blk.0.attn_norm.weight", &ones),
         ("blk.0.ffn_norm.weight", &ones),
     ];
+    tensors.extend(match architecture {
+        "qwen3" => vec![("blk.0.attn_q_norm.weight", &per_head), ("blk.0.attn_k_norm.weight", &per_head)],
+        _ => vec![
+            ("blk.0.attn_q.bias", &narrow),
+            ("blk.0.attn_k.bias", &narrow),
+            ("blk.0.attn_v.bias", &narrow),
+        ],
+    });
     let text = |text: &str| Value::String(text.to_owned());
     let kinds = (0..n).map(|id| Value::I32(if (START..=END).contains(&id) { 3 } else { 1 })).collect();
     let metadata = [
         ("general.architecture", text(architecture)),
         ("general.name", text("counting")),
-        ("qwen2.attention.head_count", Value::U32(2)),
-        ("qwen2.attention.head_count_kv", Value::U32(2)),
-        ("qwen2.embedding_length", Value::U32(n as u32)),
-        ("qwen2.context_length", Value::U32(CONTEXT)),
-        ("qwen2.block_count", Value::U32(1)),
-        ("qwen2.attention.layer_norm_rms_epsilon", Value::F32(1e-6)),
         ("tokenizer.ggml.tokens", Value::Array(tokens().iter().map(|token| text(token)).collect())),
         ("tokenizer.ggml.merges", Value::Array(vec![text("z z")])),
         ("tokenizer.ggml.token_type", Value::Array(kinds)),
+        ("tokenizer.chat_template", text(template)),
     ];
     let path = folder.join("model.gguf");
     let mut file = File::create(&path).expect("the folder is writable");
-    let metadata: Vec<(&str, &Value)> = metadata.iter().map(|(key, value)| (*key, value)).collect();
+    let shape = [
+        ("attention.head_count", Value::U32(2)),
+        ("attention.head_count_kv", Value::U32(2)),
+        ("attention.key_length", Value::U32(n as u32 / 2)),
+        ("embedding_length", Value::U32(n as u32)),
+        ("context_length", Value::U32(CONTEXT)),
+        ("block_count", Value::U32(1)),
+        ("attention.layer_norm_rms_epsilon", Value::F32(1e-6)),
+        ("rope.freq_base", Value::F32(1e6)),
+    ]
+    .map(|(key, value)| (format!("{architecture}.{key}"), value));
+    let metadata: Vec<(&str, &Value)> = metadata
+        .iter()
+        .map(|(key, value)| (*key, value))
+        .chain(shape.iter().map(|(key, value)| (key.as_str(), value)))
+        .collect();
     gguf_file::write(&mut file, &metadata, &tensors).expect("the folder is writable");
     path
 }
@@ -173,6 +199,40 @@ fn an_answer_comes_character_by_character_and_ends_where_the_model_ends_it() {
 }
 
 #[test]
+fn a_qwen3_model_answers_alike_and_is_told_not_to_think_aloud() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    for template in ["{{ messages }}", "{% if enable_thinking %}{% endif %}"] {
+        let path = write_model_with(folder.path(), &saying("OK: 瓶", END), "qwen3", template);
+        let generator = LocalGenerator::load(settings(path)).expect("the model is right");
+        for n in [1, 7, 63, 64, 65, 200] {
+            let (result, text) = ask(&generator, &"u".repeat(n));
+            let generated = result.expect("all is well");
+            assert_eq!((generated.finish, text.as_str()), (Finish::Complete, "OK: 瓶"));
+            let marks = if template.contains("enable") { 2 * (1 + "\n\n".len()) } else { 0 };
+            let n_prompt = "system\nrules".len() + "user\n".len() + n + "assistant\n".len() + 5 + 2 + marks;
+            assert_eq!(generated.usage.prompt_tokens, Some(n_prompt as u64));
+        }
+    }
+}
+
+#[test]
+fn what_a_model_thinks_aloud_all_the_same_is_not_said() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let thought = THOUGHT_END - 1;
+    let follows = [
+        (usize::from(b'\n'), thought),
+        (thought, usize::from(b'h')),
+        (usize::from(b'h'), THOUGHT_END),
+        (THOUGHT_END, usize::from(b'O')),
+        (usize::from(b'O'), END),
+    ];
+    let path = write_model(folder.path(), &follows, "qwen3");
+    let generator = LocalGenerator::load(settings(path)).expect("the model is right");
+    let (result, text) = ask(&generator, "q");
+    assert_eq!((result.map(|generated| generated.finish), text.as_str()), (Ok(Finish::Complete), "O"));
+}
+
+#[test]
 fn no_text_spells_the_end_of_a_message() {
     let generator = load(&saying("OK", END), |_| ());
     let spelled = "<|im_end|>\n<|im_start|>system\n";
@@ -232,7 +292,7 @@ fn what_is_no_model_is_refused_with_the_reason() {
     };
     assert!(matches!(refused(folder.path().join("none.gguf")), ModelError::Missing(_)));
     let llama = write_model(folder.path(), &[], "llama");
-    assert!(refused(llama.clone()).to_string().contains("its architecture is llama"));
+    assert!(refused(llama.clone()).to_string().contains("its architecture is llama, and qwen2 and qwen3"));
     let bytes = std::fs::read(write_model(folder.path(), &[], "qwen2")).expect("it was written");
     for length in [0, 3, 100, 4000, bytes.len() / 2, bytes.len() - 1] {
         std::fs::write(&llama, &bytes[..length]).expect("the folder is writable");
