@@ -41,6 +41,31 @@ fn an_objection_gets_its_playbook_step_by_step() {
 }
 
 #[test]
+fn who_asks_what_fits_a_customer_of_a_new_kind_gets_the_nearest_and_is_told_so() {
+    let data = own_sample_data();
+    let server = Server::start(&sample_knowledge(), data.path());
+    let reply = server.chat("客户在云南，做鲜花饼的，适合发哪些案例？", "internal");
+    assert_eq!(reply["refused"], false, "{reply}");
+    assert!(reply["answer"].as_str().unwrap().starts_with("知识库里没有同类客户的案例"), "{reply}");
+    let is_case = |citation: &Value| citation["document"]["kind"] == "case";
+    assert!(reply["citations"].as_array().unwrap().iter().all(is_case), "{reply}");
+    // Whether there is one is another question, and a customer is not shown what does not fit.
+    assert_eq!(server.chat("有没有烟草厂的案例？", "internal")["refused"], true);
+    assert_eq!(server.chat("我们在云南做鲜花饼，适合看哪些案例？", "customer")["refused"], true);
+}
+
+#[test]
+fn a_figure_is_asked_for_and_no_objection_raised() {
+    let data = own_sample_data();
+    let server = Server::start(&sample_knowledge(), data.path());
+    let reply = server.chat("换一次标要停机多久", "internal");
+    assert_ne!(reply["intent"], "handle_objection", "{reply}");
+    assert!(reply["answer"].as_str().unwrap().contains("35 分钟"), "{reply}");
+    // What a mail's template leaves open is no fact.
+    assert!(!reply["answer"].as_str().unwrap().contains("{{"), "{reply}");
+}
+
+#[test]
 fn words_typed_by_sound_are_understood() {
     let data = own_sample_data();
     let server = Server::start(&sample_knowledge(), data.path());

@@ -7,6 +7,7 @@ use flightdeck_corpus::{Audience, Document, DocumentId, Profile};
 use flightdeck_records::CustomerProfile;
 use flightdeck_retrieval::{Index, Passage, fold_text};
 
+use crate::answer::Intent;
 use crate::draft::Draft;
 use crate::question::{Language, Understanding};
 use crate::units::{Evidence, Form, units};
@@ -124,8 +125,41 @@ fn fits(value: &str, text: &str) -> bool {
     !pairs.is_empty() && found > 0 && found * 3 >= pairs.len()
 }
 
-/// Writes up to three cases: who, why it fits, what came out, what to send.
-pub(crate) fn compose(question: &Understanding, passages: &[Passage], index: &Index, draft: &mut Draft) {
+/// Whether a colleague asks which cases fit a customer, so that the nearest ones help although none is of their kind:
+/// `适合发哪些案例`, not `有没有烟草厂的案例`, where the answer is that there is none.
+pub(crate) fn is_for_a_customer(question: &Understanding) -> bool {
+    const FIT: &[&str] = &[
+        "适合",
+        "合适",
+        "发哪",
+        "该发",
+        "能发",
+        "推荐哪",
+        "参考哪",
+        "fit",
+        "suit",
+        "should i send",
+        "to send",
+    ];
+    const WHETHER: &[&str] =
+        &["有没有", "有无", "找一个", "找个", "是否有", "any case", "is there", "are there", "do we have"];
+    let folded = fold_text(&question.text);
+    let says = |words: &[&str]| words.iter().any(|word| folded.contains(word));
+    question.intent == Intent::FindCases
+        && question.audience == Audience::Internal
+        && says(FIT)
+        && !says(WHETHER)
+}
+
+/// Writes up to five cases: who, why it fits, what came out, what to send. Where the knowledge supports none of them as
+/// an answer, the first three, said to be no more than the nearest.
+pub(crate) fn compose(
+    question: &Understanding,
+    passages: &[Passage],
+    index: &Index,
+    is_supported: bool,
+    draft: &mut Draft,
+) {
     let zh = question.language == Language::Chinese;
     let mut found = matches(question, passages);
     let best = found.first().map_or(0.0, |case| case.score);
@@ -133,7 +167,13 @@ pub(crate) fn compose(question: &Understanding, passages: &[Passage], index: &In
         found.retain(|case| case.document.audience == Audience::Customer);
     }
     let n_close = found.iter().filter(|case| case.score >= CLOSE * best).count();
-    found.truncate(n_close.clamp(FIRST, CASES));
+    found.truncate(if is_supported { n_close.clamp(FIRST, CASES) } else { FIRST });
+    if !is_supported && !found.is_empty() {
+        draft.frame(question.language.pick(
+            "知识库里没有同类客户的案例。下面是最接近的，发之前看看合不合适：\n",
+            "The knowledge has no case of a customer of this kind. These are the nearest; see whether they fit:\n",
+        ));
+    }
     let knows_customer = question.customer != CustomerProfile::default();
     let fits_nothing = !knows_customer && found.iter().all(|case| case.facets.is_empty());
     for (nth, case) in found.into_iter().enumerate() {

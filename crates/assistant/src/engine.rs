@@ -208,7 +208,8 @@ pub(crate) fn answer_by(
     }
     let mut passages = plan::retrieve(&question, index, (audience, day), ranking)?;
     if told.is_none() {
-        question.intent = intent::by_evidence(passages.iter().map(|passage| passage.document.kind));
+        question.intent =
+            intent::by_evidence(passages.iter().map(|p| p.document.kind), question.wants_figure);
         if question.intent != Intent::Other {
             passages = plan::retrieve(&question, index, (audience, day), ranking)?;
         }
@@ -228,13 +229,13 @@ pub(crate) fn answer_by(
     let card =
         if question.intent == Intent::CompareCompetitor { rival::card(&question, asking) } else { None };
     let is_supported = known.is_some() || card.is_some() || signs.support() >= support::THRESHOLD;
-    if passages.is_empty() || !is_supported {
+    if passages.is_empty() || !(is_supported || cases::is_for_a_customer(&question)) {
         return Ok(refuse(&question, RefusalReason::NotInKnowledge, &passages, asking, signs).into());
     }
     let mut draft = Draft::default();
     match (question.intent, &known) {
         (Intent::CustomerBrief, Some(known)) => brief::compose(&question, known, asking, &mut draft),
-        (Intent::FindCases, _) => cases::compose(&question, &passages, index, &mut draft),
+        (Intent::FindCases, _) => cases::compose(&question, &passages, index, is_supported, &mut draft),
         (Intent::RecommendVideos, _) => videos::compose(&question, &passages, index, &mut draft),
         (Intent::FindTemplate, _) => templates::compose(&question, &passages, index, &mut draft),
         (Intent::HandleObjection, _) => objection::compose(&question, &passages, index, &mut draft),

@@ -220,7 +220,8 @@ fn score(question: &Understanding, read: &[Source<'_>], index: &Index) -> Vec<Sc
                 heading_terms.extend(index.terms(&unit.words));
                 continue;
             }
-            if unit.words == document.title {
+            // What a template leaves open states nothing.
+            if unit.words == document.title || unit.words.contains("{{") {
                 continue;
             }
             let terms = index.terms(&unit.words);

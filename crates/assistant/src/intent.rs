@@ -189,13 +189,15 @@ pub(crate) fn is_small_talk(question: &str) -> bool {
 }
 
 /// The intent that the kinds of the passages speak for, best first. FAQ and Q&A rows are about anything, so what
-/// stands beside them decides.
-pub(crate) fn by_evidence(kinds: impl IntoIterator<Item = Kind>) -> Intent {
+/// stands beside them decides. Who asks for a figure and says nothing of a customer's doubts has none to be answered
+/// (`换一次标要停机多久`), whatever playbook is near.
+pub(crate) fn by_evidence(kinds: impl IntoIterator<Item = Kind>, wants_figure: bool) -> Intent {
     let mut votes: Vec<(Intent, f32)> = Vec::new();
     for (rank, kind) in kinds.into_iter().take(12).enumerate() {
         let intent = match kind {
             Kind::Product => Intent::ProductQuestion,
             Kind::Service => Intent::ServiceQuestion,
+            Kind::Objection if wants_figure => continue,
             Kind::Objection => Intent::HandleObjection,
             Kind::Competitor => Intent::CompareCompetitor,
             Kind::Company => Intent::Other,
