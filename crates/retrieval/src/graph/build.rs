@@ -2,7 +2,7 @@
 //!
 //! The rows of a batch look for their neighbours in the graph as the batch before left it and among each other; only then
 //! are all their links written, and written back. So threads share the work without waiting for each other, and how many
-//! there are changes nothing (the idea of batches is of ParlayANN, Dobson et al. 2023). Rows that go leave their
+//! there are changes nothing (the idea of batches is of `ParlayANN`, Dobson et al. 2023). Rows that go leave their
 //! neighbours' neighbours as candidates to those that had a link to them.
 
 use std::num::NonZero;
@@ -245,7 +245,7 @@ fn height_of(row: u32) -> usize {
     mixed(row).trailing_zeros() as usize / 4
 }
 
-/// The row's number as a number that looks drawn (SplitMix64, Steele et al. 2014).
+/// The row's number as a number that looks drawn (`SplitMix64`, Steele et al. 2014).
 fn mixed(row: u32) -> u64 {
     let mut bits = (u64::from(row) + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

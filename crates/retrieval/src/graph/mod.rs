@@ -18,6 +18,7 @@ use std::path::Path;
 
 use flightdeck_models::ByteQuestion;
 
+use crate::lexical::numbers;
 use crate::rows::Rows;
 
 /// Links of a row in a layer above, and those that a new row chooses in any.
@@ -220,33 +221,32 @@ impl Graph {
     pub fn to_bytes(&self) -> Vec<u8> {
         let n_rows = self.base.links.len() / BASE_DEGREE;
         let head = [n_rows, self.entry as usize, self.entry_height, self.removed, self.above.len()];
-        let mut numbers = vec![MARK];
-        numbers.extend(head.map(|number| number as u32));
-        numbers.extend_from_slice(&self.base.links);
+        let mut all = vec![MARK];
+        all.extend(head.map(|number| number as u32));
+        all.extend_from_slice(&self.base.links);
         for layer in &self.above {
             let members = layer.members.as_deref().unwrap_or_default();
-            numbers.push(members.len() as u32);
-            numbers.extend_from_slice(members);
-            numbers.extend_from_slice(&layer.links);
+            all.push(members.len() as u32);
+            all.extend_from_slice(members);
+            all.extend_from_slice(&layer.links);
         }
-        numbers.into_iter().flat_map(u32::to_le_bytes).collect()
+        all.into_iter().flat_map(u32::to_le_bytes).collect()
     }
 
     /// Reads the graph of `n_rows` rows from `dir`; an error says what is wrong with it.
     pub fn open(dir: &Path, n_rows: usize) -> Result<Self, String> {
         let bytes = std::fs::read(dir.join(GRAPH)).map_err(|error| format!("{GRAPH}: {error}"))?;
-        let read = Reader { numbers: crate::lexical::numbers(&bytes), next: 0 }.graph(n_rows);
+        let read = Reader { rest: &bytes }.graph(n_rows);
         read.ok_or_else(|| format!("{GRAPH} is not a graph of {n_rows} rows"))
     }
 }
 
 /// Takes numbers from a file's front; `None` where there are not enough or they name what is not there.
-struct Reader {
-    numbers: Vec<u32>,
-    next: usize,
+struct Reader<'a> {
+    rest: &'a [u8],
 }
 
-impl Reader {
+impl Reader<'_> {
     fn graph(mut self, n_rows: usize) -> Option<Graph> {
         let [mark, rows, entry, entry_height, removed, n_above] = self.take(6)?.try_into().ok()?;
         let is_row = |row: u32| (row as usize) < n_rows;
@@ -267,15 +267,14 @@ impl Reader {
             above.push(Layer { members: Some(members), degree: NEIGHBOURS, links });
         }
         let are_rows = |layer: &Layer| layer.links.iter().all(|&link| link == NONE || is_row(link));
-        let is_whole = self.next == self.numbers.len() && are_rows(&base) && above.iter().all(are_rows);
+        let is_whole = self.rest.is_empty() && are_rows(&base) && above.iter().all(are_rows);
         let (entry_height, removed) = (entry_height as usize, removed as usize);
         is_whole.then_some(Graph { base, above, entry, entry_height, removed })
     }
 
     fn take(&mut self, n: usize) -> Option<Vec<u32>> {
-        let end = self.next.checked_add(n)?;
-        let taken = self.numbers.get(self.next..end)?.to_vec();
-        self.next = end;
-        Some(taken)
+        let (taken, rest) = self.rest.split_at_checked(n.checked_mul(size_of::<u32>())?)?;
+        self.rest = rest;
+        Some(numbers(taken))
     }
 }
