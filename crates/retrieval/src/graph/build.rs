@@ -9,7 +9,7 @@ use std::num::NonZero;
 
 use flightdeck_models::ByteQuestion;
 
-use super::{Graph, Layer, NEIGHBOURS, NONE, Near, Walker};
+use super::{Graph, Layer, NEIGHBOURS, NONE, Near, Walker, scored};
 use crate::rows::Rows;
 
 /// Rows that a search for neighbours keeps.
@@ -99,14 +99,8 @@ impl Graph {
     fn choose(&self, walker: &mut Walker, rows: &Rows, row: u32, batch: &[u32]) -> Chosen {
         let asked = rows.question(row);
         let height = height_of(row);
-        let mut scores = Vec::new();
-        rows.scores(&asked, batch, &mut scores);
-        let others: Vec<Near> = batch
-            .iter()
-            .zip(&scores)
-            .map(|(&row, &score)| Near { score, row })
-            .filter(|n| n.row != row)
-            .collect();
+        let mut others = scored(rows, &asked, batch);
+        others.retain(|other| other.row != row);
         let mut nearest = match self.entry {
             NONE => Vec::new(),
             _ => self.descend(walker, rows, &asked, height),
@@ -216,9 +210,7 @@ fn renumbered(layer: &Layer, rows: &Rows, new_rows: &[Option<u32>]) -> Layer {
 }
 
 fn nearest_first(rows: &Rows, asked: &ByteQuestion, links: &[u32]) -> Vec<Near> {
-    let mut scores = Vec::new();
-    rows.scores(asked, links, &mut scores);
-    let mut near: Vec<Near> = links.iter().zip(scores).map(|(&row, score)| Near { score, row }).collect();
+    let mut near = scored(rows, asked, links);
     near.sort_unstable_by(|a, b| b.cmp(a));
     near
 }

@@ -103,6 +103,13 @@ impl PartialOrd for Near {
     }
 }
 
+/// The rows with their products with what is looked for, as they come.
+fn scored(rows: &Rows, asked: &ByteQuestion, ids: &[u32]) -> Vec<Near> {
+    let mut scores = Vec::new();
+    rows.scores(asked, ids, &mut scores);
+    ids.iter().zip(scores).map(|(&row, score)| Near { score, row }).collect()
+}
+
 /// What one walk after the other needs, kept so that none must make it anew.
 struct Walker {
     /// One bit a row.
@@ -207,9 +214,7 @@ impl Graph {
 
     /// The row nearest to the question that a walk through the layers above the lowest `height` ones meets.
     fn descend(&self, walker: &mut Walker, rows: &Rows, asked: &ByteQuestion, height: usize) -> Vec<Near> {
-        let mut scores = Vec::new();
-        rows.scores(asked, &[self.entry], &mut scores);
-        let mut nearest = vec![Near { score: scores[0], row: self.entry }];
+        let mut nearest = scored(rows, asked, &[self.entry]);
         for layer in self.above[..self.entry_height].iter().skip(height).rev() {
             nearest = walker.walk(layer, rows, asked, &nearest, 1, |_| true);
         }

@@ -45,10 +45,7 @@ fn recall(graph: &Graph, rows: &Rows, vectors: &[Vec<f32>]) -> f64 {
     let (mut found, mut wanted) = (0, 0);
     for vector in vectors.iter().step_by(13) {
         let asked = ByteQuestion::new(vector);
-        let mut scores = Vec::new();
-        rows.scores(&asked, &everything, &mut scores);
-        let mut nearest: Vec<Near> =
-            everything.iter().zip(scores).map(|(&row, score)| Near { score, row }).collect();
+        let mut nearest = scored(rows, &asked, &everything);
         nearest.sort_unstable_by(|a, b| b.cmp(a));
         let walked = graph.walk(rows, &asked, 64, |_| true);
         assert!(walked.len() <= 64);
