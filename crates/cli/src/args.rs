@@ -273,7 +273,7 @@ pub enum BenchCommand {
         /// Threads (default: the `threads` setting)
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
         threads: Option<u16>,
-        /// How to compute: auto, candle, portable, avx2, avx-vnni or avx512 (default: the `kernel` setting)
+        /// How to compute: auto, candle, portable, avx2, avx-vnni, avx512 or amx (default: the `kernel` setting)
         #[arg(long, value_name = "KERNEL")]
         kernel: Option<Kernel>,
         /// Write the vectors to this file: f32, little-endian, row after row

@@ -464,8 +464,8 @@ fn validate(table: &Table, around: &Surroundings<'_>) -> Result<Config, Failure>
 
 fn kernel(table: &Table) -> Result<Kernel, Failure> {
     let wanted = (
-        "one of auto, candle, portable, avx2, avx-vnni, avx512",
-        " auto、candle、portable、avx2、avx-vnni、avx512 之一",
+        "one of auto, candle, portable, avx2, avx-vnni, avx512, amx",
+        " auto、candle、portable、avx2、avx-vnni、avx512、amx 之一",
     );
     table.get("kernel", Kernel::Auto, |_| true, wanted)
 }

@@ -11,7 +11,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [dir, texts, threads, kernel] = arguments.as_slice() else {
         return Err(
-            "usage: time_embed MODEL_DIR TEXTS THREADS auto|candle|portable|avx2|avx-vnni|avx512".into()
+            "usage: time_embed MODEL_DIR TEXTS THREADS auto|candle|portable|avx2|avx-vnni|avx512|amx".into(),
         );
     };
     let started = Instant::now();

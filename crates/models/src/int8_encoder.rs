@@ -15,16 +15,10 @@ use crate::kernels::{
     normalise, quantise,
 };
 use crate::manifest::Pooling;
-use crate::weights::BLOCK;
 
 /// Tokens that go through the feed-forward part together: their widened activations (half a megabyte for 1,536
 /// numbers a token) should stay in the second-level cache beside the weights.
 const PORTION: usize = 96;
-
-/// Numbers of a normalised state that share a scale, with the weights they meet. A few of them are far larger than the
-/// rest, so that longer spans lose more than they save: with 64, the mean cosine to f32 over the golden texts of the
-/// default model is 0.99983 instead of 0.99991.
-const NORMALISED_SPAN: usize = BLOCK;
 
 /// The network with its matrices packed for an instruction set.
 pub(crate) struct Int8Encoder {
@@ -71,7 +65,7 @@ impl Int8Encoder {
     /// [`ModelError::Damaged`] when a tensor does not fit.
     pub(crate) fn new(bert: &Bert, pooling: Pooling, isa: Isa) -> Result<Option<Self>, ModelError> {
         let config = bert.config.clone();
-        let panel = isa.panel();
+        let (panel, packing) = (isa.panel(), isa.packing());
         let suitable = PackedLinear::fits(config.hidden, config.hidden, panel)
             && PackedLinear::fits(config.feed_forward, config.hidden, panel)
             && PackedLinear::fits(config.hidden, config.feed_forward, panel)
@@ -79,20 +73,20 @@ impl Int8Encoder {
         if !suitable {
             return Ok(None);
         }
-        let wide = isa.span(config.feed_forward);
+        let (narrow, wide) = (isa.state_span(config.hidden), isa.span(config.feed_forward));
         let layers = (0..config.n_layers)
             .map(|idx| {
                 let layer = bert.layer(idx)?;
                 Ok(PackedLayer {
                     query_key_value: PackedLinear::new(
                         &[&layer.query, &layer.key, &layer.value],
-                        panel,
-                        NORMALISED_SPAN,
+                        packing,
+                        narrow,
                     ),
-                    attention_output: PackedLinear::new(&[&layer.attention_output], panel, NORMALISED_SPAN),
+                    attention_output: PackedLinear::new(&[&layer.attention_output], packing, narrow),
                     attention_norm: layer.attention_norm,
-                    intermediate: PackedLinear::new(&[&layer.intermediate], panel, NORMALISED_SPAN),
-                    output: PackedLinear::new(&[&layer.output], panel, wide),
+                    intermediate: PackedLinear::new(&[&layer.intermediate], packing, narrow),
+                    output: PackedLinear::new(&[&layer.output], packing, wide),
                     output_norm: layer.output_norm,
                 })
             })
@@ -103,16 +97,17 @@ impl Int8Encoder {
 
     fn workspace(&self, n_tokens: usize) -> Workspace {
         let Config { hidden, feed_forward, .. } = self.config;
+        let (narrow, wide) = (self.isa.state_span(hidden), self.isa.span(feed_forward));
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut workspace = idle.unwrap_or_else(|| Workspace {
             state: Buffer::new(0),
-            state_bytes: Activations::new(hidden, NORMALISED_SPAN),
+            state_bytes: Activations::new(hidden, narrow),
             heads: Buffer::new(0),
             attended: Buffer::new(0),
-            portion_bytes: Activations::new(hidden, NORMALISED_SPAN),
+            portion_bytes: Activations::new(hidden, narrow),
             portion: Buffer::new(0),
             wide: Buffer::new(0),
-            wide_bytes: Activations::new(feed_forward, self.isa.span(feed_forward)),
+            wide_bytes: Activations::new(feed_forward, wide),
             scratch: Scratch::new(),
         });
         let n_portion = n_tokens.min(PORTION);
@@ -218,8 +213,8 @@ impl Int8Encoder {
         let (n_panels, panel) = (weights.n_panels(), self.isa.panel());
         let half = n_panels / 2;
         let whole_blocks = block_columns.is_none_or(|columns| (half * panel).is_multiple_of(columns));
-        // What follows rounds spans of numbers, none of which may lie across the cut.
-        let whole_roundings = (half * panel).is_multiple_of(self.isa.span(n_panels * panel));
+        // After GELU, spans of numbers are rounded, none of which may lie across the cut.
+        let whole_roundings = !gelu || (half * panel).is_multiple_of(self.isa.span(n_panels * panel).length);
         let split = split && n_panels.is_multiple_of(2) && whole_blocks && whole_roundings;
         let columns = block_columns.unwrap_or(if split { half * panel } else { n_panels * panel });
         let layout = Layout { row_stride: columns, block_columns: columns, block_stride: n_rows * columns };

@@ -26,7 +26,7 @@
 //! * `local`: texts are grouped into work items of some hundred tokens, longest first, for a bounded pool of threads.
 //!   `schedule`: a question is computed at once, and passages pause between two layers while it is. Vectors of
 //!   recent questions are remembered.
-//! * `int8_encoder` on `kernels`: the network in integers on AVX-512 VNNI, AVX-VNNI, AVX2 or plain Rust;
+//! * `int8_encoder` on `kernels`: the network in integers on AMX, AVX-512 VNNI, AVX-VNNI, AVX2 or plain Rust;
 //!   `candle_encoder`: the same in `f32` on candle, the yardstick and the fallback. Neither pads: a text's vector has
 //!   the same bits whatever it is batched with.
 //! * `qwen3`: decoders as embedders, on candle.

@@ -49,6 +49,8 @@ pub enum Kernel {
     AvxVnni,
     /// Integer products with AVX-512 VNNI.
     Avx512,
+    /// Integer products with AMX tiles.
+    Amx,
 }
 
 impl FromStr for Kernel {
@@ -62,6 +64,7 @@ impl FromStr for Kernel {
             "avx2" => Ok(Self::Avx2),
             "avx-vnni" => Ok(Self::AvxVnni),
             "avx512" => Ok(Self::Avx512),
+            "amx" => Ok(Self::Amx),
             _ => Err(UnknownKernel),
         }
     }
@@ -69,7 +72,7 @@ impl FromStr for Kernel {
 
 /// A name that no [`Kernel`] has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a kernel is one of auto, candle, portable, avx2, avx-vnni, avx512")]
+#[error("a kernel is one of auto, candle, portable, avx2, avx-vnni, avx512, amx")]
 pub struct UnknownKernel;
 
 impl Kernel {
@@ -78,6 +81,8 @@ impl Kernel {
         Isa::available()
             .into_iter()
             .map(|isa| match isa {
+                #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+                Isa::Amx(_) => Self::Amx,
                 #[cfg(target_arch = "x86_64")]
                 Isa::Avx512(_) => Self::Avx512,
                 #[cfg(target_arch = "x86_64")]
@@ -94,6 +99,8 @@ impl Kernel {
     /// the portable one, which candle's `f32` outruns.
     fn isa(self) -> Option<Isa> {
         Isa::available().into_iter().find(|isa| match isa {
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Isa::Amx(_) => matches!(self, Self::Auto | Self::Amx),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512(_) => matches!(self, Self::Auto | Self::Avx512),
             #[cfg(target_arch = "x86_64")]

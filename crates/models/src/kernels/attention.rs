@@ -15,22 +15,25 @@ use super::rowwise::{exp2, largest_magnitude, to_bytes};
 use super::simd::{Simd, tile_height};
 
 /// Below every score, yet far from the end of the range.
-const NOT_A_KEY: f32 = -1e30;
+pub(super) const NOT_A_KEY: f32 = -1e30;
 
 /// Memory that the work on a head needs.
 pub(crate) struct Scratch {
     /// Keys, one column per token: numbers, or four bytes in each place.
     keys: Buffer<f32>,
-    key_bytes: Buffer<u32>,
+    pub(super) key_bytes: Buffer<u32>,
     /// What a key's bytes are to be multiplied with.
-    key_scales: Buffer<f32>,
+    pub(super) key_scales: Buffer<f32>,
     /// A key less the mean, and its bytes.
     key: Buffer<f32>,
     row_bytes: Buffer<i8>,
     /// The queries of a tile as bytes.
-    query_bytes: Buffer<i8>,
+    pub(super) query_bytes: Buffer<i8>,
     /// Scores of a tile of queries.
-    scores: Buffer<f32>,
+    pub(super) scores: Buffer<f32>,
+    /// The same after softmax, and the values of two keys in one place, as numbers of 16 bits.
+    pub(super) weights: Buffer<u16>,
+    pub(super) value_pairs: Buffer<u32>,
 }
 
 impl Scratch {
@@ -44,6 +47,8 @@ impl Scratch {
             row_bytes: Buffer::new(0),
             query_bytes: Buffer::new(0),
             scores: Buffer::new(0),
+            weights: Buffer::new(0),
+            value_pairs: Buffer::new(0),
         }
     }
 }
@@ -85,7 +90,7 @@ pub(super) fn attend<S: Simd>(
     let n_padded = n_tokens.next_multiple_of(tile_columns);
     scratch.scores.grow(S::TILE_ROWS * n_padded);
     if S::BYTE_DOTS {
-        keys_as_bytes(simd, head, n_padded, scratch);
+        keys_as_bytes(simd, head, n_padded, ZERO_POINT, scratch);
         scratch.query_bytes.grow(S::TILE_ROWS * size);
     } else {
         scratch.keys.grow(size * n_padded);
@@ -131,10 +136,16 @@ pub(super) fn attend<S: Simd>(
     }
 }
 
-/// Rounds the keys, less their mean, to bytes above the zero point, four numbers of a key in one place:
+/// Rounds the keys, less their mean, to bytes above a zero point, which may be none, four numbers of a key in one place:
 /// `[size / 4, n_padded]`, zeros after the last key.
 #[inline(always)]
-fn keys_as_bytes<S: Simd>(simd: S, head: Head<'_>, n_padded: usize, scratch: &mut Scratch) {
+pub(super) fn keys_as_bytes<S: Simd>(
+    simd: S,
+    head: Head<'_>,
+    n_padded: usize,
+    zero_point: u8,
+    scratch: &mut Scratch,
+) {
     let size = head.size;
     let n_tokens = head.keys.len() / size;
     scratch.key.grow(2 * size);
@@ -167,7 +178,7 @@ fn keys_as_bytes<S: Simd>(simd: S, head: Head<'_>, n_padded: usize, scratch: &mu
     let columns = scratch.key_bytes.as_mut_slice().chunks_exact_mut(n_padded).take(size / 4);
     for (idx, column) in columns.enumerate() {
         for (place, key) in column.iter_mut().zip(fours.chunks_exact(size / 4)) {
-            *place = key[idx] ^ u32::from_ne_bytes([ZERO_POINT; 4]);
+            *place = key[idx] ^ u32::from_ne_bytes([zero_point; 4]);
         }
         column[n_tokens..].fill(0);
     }

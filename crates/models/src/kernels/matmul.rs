@@ -35,7 +35,8 @@ impl Layout {
         Self { row_stride: n_columns, block_columns: n_columns, block_stride: 0 }
     }
 
-    fn start(&self, column: usize) -> usize {
+    /// Where a column's first number goes.
+    pub(super) fn start(&self, column: usize) -> usize {
         column / self.block_columns * self.block_stride + column % self.block_columns
     }
 }
@@ -57,6 +58,7 @@ pub(super) fn matmul<S: Simd, const GELU: bool>(
     let panel = 2 * S::LANES;
     let n_columns = panels.len() * panel;
     assert!(weights.panel == panel && panels.end <= weights.n_panels(), "packed for these vectors");
+    assert!(weights.zero_point > 0, "packed as unsigned bytes");
     assert!(input.n_columns == weights.n_inputs && rows.end <= input.n_rows(), "the input fits the weights");
     assert!(input.span == weights.span, "sums of activations are of the weights' spans");
     assert!(layout.block_columns.is_multiple_of(panel), "a panel's columns lie side by side");
@@ -117,9 +119,9 @@ unsafe fn tile<S: Simd, const M: usize, const WIDE: bool, const GELU: bool>(
         return;
     }
     let panel = 2 * S::LANES;
-    let n_spans = weights.n_inputs / weights.span;
-    let blocks_in_span = weights.span / BLOCK;
-    let zero_point = weights.zero_point();
+    let n_spans = weights.n_inputs / weights.span.length;
+    let blocks_in_span = weights.span.length / BLOCK;
+    let zero_point = i32::from(weights.zero_point);
     // SAFETY: the caller promises that the row, the panel and the tile's output exist; within them every offset
     // below stays inside by the sizes that `PackedLinear` and `Activations` were built with: a panel has
     // `n_inputs * panel` bytes and `n_spans * panel` scales, a row `n_inputs` bytes, `n_spans` sums and as many scales.
@@ -135,7 +137,7 @@ unsafe fn tile<S: Simd, const M: usize, const WIDE: bool, const GELU: bool>(
             if place.fetch_next {
                 // Nothing is read: beyond the last panel the address may point anywhere.
                 let next = panel_bytes.wrapping_add(weights.n_inputs * panel);
-                for line in (0..weights.span * panel).step_by(LINE) {
+                for line in (0..weights.span.length * panel).step_by(LINE) {
                     simd.prefetch(next.wrapping_add(line));
                 }
             }

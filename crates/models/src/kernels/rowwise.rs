@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::pack::Activations;
+use super::pack::{Activations, LONGEST_ROTATED, STRIP};
 use super::simd::Simd;
 use crate::bert::Norm;
 use crate::weights::BLOCK;
@@ -171,7 +171,7 @@ pub(super) fn quantise<S: Simd>(simd: S, values: Blocks<'_>, out: &mut Activatio
 /// The largest number of a span becomes 127 or -127. The caller has checked that `values` has the row.
 #[inline(always)]
 fn quantise_row<S: Simd>(simd: S, values: Blocks<'_>, row: usize, out: &mut Activations, out_row: usize) {
-    let (n_columns, span) = (out.n_columns, out.span);
+    let (n_columns, span, rotated) = (out.n_columns, out.span.length, out.span.rotated);
     let n_parts = n_columns / values.block_columns;
     assert!(values.values.len() >= values.start(n_parts - 1, row) + values.block_columns, "the row is there");
     assert!(values.block_columns.is_multiple_of(span), "no span lies across two blocks of columns");
@@ -181,10 +181,45 @@ fn quantise_row<S: Simd>(simd: S, values: Blocks<'_>, row: usize, out: &mut Acti
     let scales = &mut out.scales.as_mut_slice()[places];
     let part = |idx: usize| &values.values[values.start(idx, row)..][..values.block_columns];
     let values = (0..n_parts).flat_map(|idx| part(idx).chunks_exact(span));
+    let mut turned = [0.0; LONGEST_ROTATED];
     for (((values, bytes), sum), scale) in values.zip(bytes.chunks_exact_mut(span)).zip(sums).zip(scales) {
+        let values = if rotated {
+            rotate(simd, values, &mut turned[..span]);
+            &turned[..span]
+        } else {
+            values
+        };
         *scale = largest_magnitude(simd, values) * (1.0 / 127.0);
         to_bytes(simd, values, *scale, bytes);
         *sum = bytes.iter().map(|&byte| i32::from(byte)).sum();
+    }
+}
+
+/// As `rotate` of [`super::pack`], from `values` to `out`.
+#[inline(always)]
+fn rotate<S: Simd>(simd: S, values: &[f32], out: &mut [f32]) {
+    assert!(
+        values.len() == out.len() && out.len().is_multiple_of(2 * STRIP),
+        "as many strips on either side"
+    );
+    assert!(STRIP.is_multiple_of(S::LANES), "strips are whole vectors");
+    let mut from = values.as_ptr();
+    let mut distance = STRIP;
+    while distance < out.len() {
+        for pair in (0..out.len()).step_by(2 * distance) {
+            for column in (pair..pair + distance).step_by(S::LANES) {
+                // SAFETY: there are whole pairs of `distance` numbers, which are whole vectors, in both; what is read of
+                // `out` has been written.
+                unsafe {
+                    let left = simd.load(from.add(column));
+                    let right = simd.load(from.add(column + distance));
+                    simd.store(out.as_mut_ptr().add(column), simd.add(left, right));
+                    simd.store(out.as_mut_ptr().add(column + distance), simd.sub(left, right));
+                }
+            }
+        }
+        from = out.as_ptr();
+        distance *= 2;
     }
 }
 

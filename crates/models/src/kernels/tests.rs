@@ -42,12 +42,20 @@ impl Random {
 /// The numbers that rows of bytes stand for.
 fn dequantised(activations: &Activations, n_rows: usize) -> Vec<f32> {
     let n_columns = activations.n_columns;
-    let shared = activations.span;
-    let values = activations.values.as_slice()[..n_rows * n_columns].chunks_exact(shared);
-    values
-        .zip(activations.scales.as_slice())
-        .flat_map(|(row, scale)| row.iter().map(move |&byte| f32::from(byte) * scale))
-        .collect()
+    let Span { length, rotated } = activations.span;
+    let values = activations.values.as_slice()[..n_rows * n_columns].chunks_exact(length);
+    let spans = values.zip(activations.scales.as_slice()).map(|(bytes, scale)| {
+        let mut values: Vec<f32> = bytes.iter().map(|&byte| f32::from(byte) * scale).collect();
+        if rotated {
+            // Twice rotated is as before, times the number of strips.
+            pack::rotate(&mut values);
+            for value in &mut values {
+                *value *= pack::STRIP as f32 / length as f32;
+            }
+        }
+        values
+    });
+    spans.flatten().collect()
 }
 
 fn close(found: &[f32], expected: &[f32], tolerance: f32, what: &str) {
@@ -80,7 +88,7 @@ fn bytes_stand_for_the_numbers_they_were_made_from() {
             let n_rows = 1 + random.below(9);
             let mut values = random.numbers(n_rows * n_columns);
             values[..n_columns].fill(0.0);
-            let mut activations = Activations::new(n_columns, span);
+            let mut activations = Activations::new(n_columns, Span::plain(span));
             activations.grow(n_rows);
             quantise(isa, rows(&values, n_columns), &mut activations, 0..n_rows);
             close(&dequantised(&activations, n_rows), &values, 0.5 / 127.0 + 1e-6, isa.name());
@@ -92,16 +100,34 @@ fn bytes_stand_for_the_numbers_they_were_made_from() {
 }
 
 #[test]
+fn a_large_number_takes_less_from_its_neighbours_where_they_are_rotated() {
+    let mut random = Random(10);
+    for isa in Isa::available() {
+        let mut values = random.numbers(128);
+        values[40] = 60.0;
+        let errors = [Span::plain(128), Span::rotated(128)].map(|span| {
+            let mut activations = Activations::new(128, span);
+            activations.grow(1);
+            quantise(isa, rows(&values, 128), &mut activations, 0..1);
+            let found = dequantised(&activations, 1);
+            found.iter().zip(&values).map(|(found, value)| (found - value).powi(2)).sum::<f32>()
+        });
+        assert!(errors[1] < 0.25 * errors[0], "{} {errors:?}", isa.name());
+    }
+}
+
+#[test]
 fn products_equal_f32_on_the_same_rounded_numbers_for_every_format_and_shape() {
     let mut random = Random(2);
     for isa in Isa::available() {
         for format in [Format::Q4_0, Format::Q8_0, Format::F32] {
-            for span in [32, 64, 128].repeat(4) {
-                let n_rows = 1 + random.below(15);
-                let n_inputs = span * (1 + random.below(7));
+            let spans = [32, 64, 128].map(|length| [Span::plain(length), Span::rotated(length)]);
+            for span in spans.as_flattened().repeat(4) {
+                let n_rows = 1 + random.below(40);
+                let n_inputs = span.length * (1 + random.below(7));
                 let n_outputs = isa.panel() * (1 + random.below(4));
                 let linear = random.linear(format, n_outputs, n_inputs);
-                let packed = PackedLinear::new(&[&linear], isa.panel(), span);
+                let packed = PackedLinear::new(&[&linear], isa.packing(), span);
                 let mut input = Activations::new(n_inputs, span);
                 input.grow(n_rows);
                 quantise(isa, rows(&random.numbers(n_rows * n_inputs), n_inputs), &mut input, 0..n_rows);
@@ -115,8 +141,9 @@ fn products_equal_f32_on_the_same_rounded_numbers_for_every_format_and_shape() {
                     }
                 }
                 // Weights are rounded to bytes within spans, unless their own scales can be used as they are.
-                let tolerance = if format == Format::F32 || span > 32 { 0.01 } else { 2e-6 };
-                let what = format!("{} {format:?} {n_rows}x{n_inputs}x{n_outputs} in {span}", isa.name());
+                let tolerance =
+                    if format == Format::F32 || span.rotated || span.length > 32 { 0.01 } else { 2e-6 };
+                let what = format!("{} {format:?} {n_rows}x{n_inputs}x{n_outputs} in {span:?}", isa.name());
                 let mut found = vec![0.0; n_rows * n_outputs];
                 linear_into(isa, &input, n_rows, &packed, &mut found);
                 close(&found, &expected, tolerance, &what);
@@ -162,8 +189,8 @@ fn extreme_bytes_do_not_overflow_the_sums() {
                 let matrix = Matrix::from_bytes(format, n_outputs, n_inputs, bytes);
                 let expected = matrix.decode()[0] * sign * n_inputs as f32;
                 let linear = Linear { matrix, bias: vec![0.0; n_outputs] };
-                let packed = PackedLinear::new(&[&linear], isa.panel(), 32);
-                let mut input = Activations::new(n_inputs, 32);
+                let packed = PackedLinear::new(&[&linear], isa.packing(), Span::plain(32));
+                let mut input = Activations::new(n_inputs, Span::plain(32));
                 input.grow(1);
                 quantise(isa, rows(&vec![sign; n_inputs], n_inputs), &mut input, 0..1);
                 let mut found = vec![0.0; n_outputs];
@@ -186,8 +213,8 @@ fn a_rows_product_has_the_same_bits_in_every_tile_and_split() {
         let (n_rows, n_inputs) = (13, 96);
         let n_outputs = isa.panel() * 4;
         let linear = random.linear(Format::Q4_0, n_outputs, n_inputs);
-        let packed = PackedLinear::new(&[&linear], isa.panel(), 96);
-        let mut input = Activations::new(n_inputs, 96);
+        let packed = PackedLinear::new(&[&linear], isa.packing(), Span::plain(96));
+        let mut input = Activations::new(n_inputs, Span::plain(96));
         input.grow(n_rows);
         quantise(isa, rows(&random.numbers(n_rows * n_inputs), n_inputs), &mut input, 0..n_rows);
         let mut together = vec![0.0; n_rows * n_outputs];
@@ -207,6 +234,41 @@ fn a_rows_product_has_the_same_bits_in_every_tile_and_split() {
                 let found = by_head[column / head * n_rows * head + row * head + column % head];
                 assert!(found.to_bits() == together[row * n_outputs + column].to_bits());
             }
+        }
+    }
+}
+
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[test]
+fn tiles_give_the_same_bits_as_avx512() {
+    let isas = Isa::available();
+    let (Some(tiles), Some(vectors)) = (
+        isas.iter().find(|isa| matches!(isa, Isa::Amx(_))),
+        isas.iter().find(|isa| matches!(isa, Isa::Avx512(_))),
+    ) else {
+        println!("skipped: this machine has no AMX");
+        return;
+    };
+    let mut random = Random(9);
+    let spans = [32, 64, 96, 128, 640].map(Span::plain).into_iter().chain([64, 128].map(Span::rotated));
+    for span in spans.collect::<Vec<_>>().repeat(4) {
+        for format in [Format::Q4_0, Format::Q8_0, Format::F32] {
+            let (n_rows, n_inputs) = (1 + random.below(40), span.length * (1 + random.below(9)));
+            let n_outputs = tiles.panel() * (1 + random.below(3));
+            let linear = random.linear(format, n_outputs, n_inputs);
+            let mut input = Activations::new(n_inputs, span);
+            input.grow(n_rows);
+            quantise(*tiles, rows(&random.numbers(n_rows * n_inputs), n_inputs), &mut input, 0..n_rows);
+            let [first, second] = [tiles, vectors].map(|isa| {
+                let packed = PackedLinear::new(&[&linear], isa.packing(), span);
+                let mut products = vec![0.0; n_rows * n_outputs];
+                linear_into(*isa, &input, n_rows, &packed, &mut products);
+                let mut bent = vec![0.0; n_rows * n_outputs];
+                let layout = Layout::rows(n_outputs);
+                linear_gelu(*isa, &input, 0..n_rows, &packed, 0..packed.n_panels(), &mut bent, layout);
+                [products, bent].concat().into_iter().map(f32::to_bits).collect::<Vec<_>>()
+            });
+            assert!(first == second, "{format:?} {n_rows}x{n_inputs}x{n_outputs} in {span:?}");
         }
     }
 }
@@ -231,7 +293,7 @@ fn normalised_rows_equal_the_definition() {
                 expected.extend(numbers.map(|((value, gain), bias)| (value - mean) * factor * gain + bias));
             }
             let mut found = state.clone();
-            let mut bytes = Activations::new(n_columns, 32);
+            let mut bytes = Activations::new(n_columns, Span::plain(32));
             bytes.grow(n_rows + 2);
             normalise(isa, &mut found, Some(rows(&add, n_columns)), &norm, 1e-12, &mut bytes, 2);
             close(&found, &expected, 1e-5, isa.name());
@@ -273,7 +335,7 @@ fn attention_equals_the_definition_for_every_length() {
                 attend(isa, head, &mut Scratch::new(), &mut found, size);
                 // Differences of scores formed from bytes are off by some hundredths where they are as large as these, and
                 // a weight by a fourth of that.
-                let tolerance = if isa.span(64) > 32 { 0.04 } else { 5e-6 };
+                let tolerance = if isa.span(64).length > 32 { 0.04 } else { 5e-6 };
                 close(&found, &expected, tolerance, &format!("{} {n_tokens}x{size}", isa.name()));
             }
         }
@@ -313,7 +375,8 @@ fn rows_in_blocks_give_the_same_bits_as_rows_in_one() {
         let blocks = Blocks { values: &blocks, n_rows, block_columns: half };
         let norm = Norm { gain: random.numbers(n_columns), bias: random.numbers(n_columns) };
         for span in [32, 64] {
-            let [mut whole_bytes, mut block_bytes] = [(); 2].map(|()| Activations::new(n_columns, span));
+            let [mut whole_bytes, mut block_bytes] =
+                [(); 2].map(|()| Activations::new(n_columns, Span::plain(span)));
             whole_bytes.grow(n_rows);
             block_bytes.grow(n_rows);
             quantise(isa, rows(&values, n_columns), &mut whole_bytes, 0..n_rows);
