@@ -292,6 +292,24 @@ fn two_models_are_laid_side_by_side() {
 }
 
 #[test]
+fn who_asks_which_machine_fits_gets_the_machine_its_figures_and_a_customer_who_has_it() {
+    let data = own_sample_data();
+    let server = Server::start(&sample_knowledge(), data.path());
+    for audience in ["internal", "customer"] {
+        let reply = server.chat("蜂蜜厂用哪款贴标机合适？", audience);
+        let answer = reply["answer"].as_str().unwrap();
+        assert!(answer.starts_with("**1. LB-150"), "{answer}");
+        assert!(answer.contains("在用的客户：北坡蜂业"), "{answer}");
+        assert_eq!(cited(&reply)[0], "lb-150", "{reply}");
+    }
+    let answer = server.chat("冷冻食品用什么包装机", "internal")["answer"].to_string();
+    assert!(answer.contains("**1. FP-60") && answer.contains("**2. FP-120H"), "{answer}");
+    // What the company does not make is not recommended.
+    let reply = server.chat("推荐哪款洗瓶机", "internal");
+    assert!(!reply["answer"].as_str().unwrap().contains("**1."), "{reply}");
+}
+
+#[test]
 fn a_competitor_is_met_with_the_whole_card_and_never_before_a_customer() {
     let data = own_sample_data();
     let server = Server::start(&sample_knowledge(), data.path());

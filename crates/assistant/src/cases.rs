@@ -50,6 +50,11 @@ pub(crate) fn fits_of(question: &Understanding, passages: &[Passage]) -> HashMap
     matches(question, passages).into_iter().map(|found| (found.document.id.clone(), found.score)).collect()
 }
 
+/// The cases of the passages with how well they fit, best first.
+pub(crate) fn by_fit<'a>(question: &Understanding, passages: &'a [Passage]) -> Vec<(&'a Arc<Document>, f32)> {
+    matches(question, passages).into_iter().map(|found| (found.document, found.score)).collect()
+}
+
 fn matches<'a>(question: &Understanding, passages: &'a [Passage]) -> Vec<Match<'a>> {
     let best = passages.iter().map(|p| p.score).fold(f32::EPSILON, f32::max);
     let mut found: Vec<Match<'a>> = Vec::new();
@@ -76,8 +81,12 @@ fn matches<'a>(question: &Understanding, passages: &'a [Passage]) -> Vec<Match<'
     found
 }
 
-/// How well a case's profile fits the question and the customer, and in what.
-fn facets(question: &Understanding, document: &Document, rarity: &dyn Fn(&str) -> f32) -> (f32, Vec<String>) {
+/// How well a document's profile fits the question and the customer, and in what.
+pub(crate) fn facets(
+    question: &Understanding,
+    document: &Document,
+    rarity: &dyn Fn(&str) -> f32,
+) -> (f32, Vec<String>) {
     let customer = &question.customer;
     let asked = fold_text(&question.text);
     let known = |value: &Option<String>| value.as_deref().map(fold_text).unwrap_or_default();
@@ -106,7 +115,7 @@ fn facets(question: &Understanding, document: &Document, rarity: &dyn Fn(&str) -
 }
 
 /// Whether a profile bears the label in any of its lists.
-fn bears(profile: &Profile, label: &str) -> bool {
+pub(crate) fn bears(profile: &Profile, label: &str) -> bool {
     [&profile.industry, &profile.product, &profile.scenario].into_iter().flatten().any(|value| value == label)
         || [&profile.company_size, &profile.region].into_iter().flatten().any(|value| value == label)
 }
@@ -277,7 +286,7 @@ pub(crate) fn result(question: &Understanding, document: &Arc<Document>, index: 
 }
 
 /// The result in the case's own figures first, then what the question asks most about.
-fn evidence(question: &Understanding, document: &Arc<Document>, index: &Index) -> Vec<Evidence> {
+pub(crate) fn evidence(question: &Understanding, document: &Arc<Document>, index: &Index) -> Vec<Evidence> {
     let (result, other) = weighed(question, document, index);
     [result, other].into_iter().flatten().collect()
 }

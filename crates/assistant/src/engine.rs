@@ -18,7 +18,8 @@ use crate::question::{Language, Understanding, understand};
 use crate::support::{self, Signs};
 use crate::tone::Tone;
 use crate::{
-    brief, cases, compare, facts, intent, objection, plan, products, refusal, rival, templates, videos,
+    brief, cases, compare, facts, intent, objection, plan, products, recommend, refusal, rival, templates,
+    videos,
 };
 
 /// The generator's name when answers are composed from the sources' own words.
@@ -245,7 +246,14 @@ pub(crate) fn answer_by(
         _ => {
             let is_compared = compare::is_asked(&question)
                 && compare::compose(&question, &passages, index, audience, day, &mut draft);
-            if !is_compared {
+            let kind = recommend::kind_asked(&question).filter(|_| !is_compared);
+            let is_recommended = match kind {
+                Some(kind) => {
+                    recommend::compose(&question, &kind, &passages, index, (audience, day), &mut draft)?
+                }
+                None => false,
+            };
+            if !is_compared && !is_recommended {
                 facts::compose(&question, &passages, index, &mut draft);
             }
         }

@@ -26,6 +26,7 @@ mod products;
 mod prompts;
 mod proposals;
 mod question;
+mod recommend;
 mod refusal;
 mod rival;
 mod sentences;

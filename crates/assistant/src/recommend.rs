@@ -1,0 +1,232 @@
+//! Which of the company's machines fits a customer: their sheets weighed as cases are, and of each what it does, what of it
+//! the question asks about, and a customer who has it.
+
+use std::sync::Arc;
+
+use flightdeck_corpus::{Audience, Document, Kind};
+use flightdeck_retrieval::{Index, Passage, RetrievalError, fold_text, is_han};
+use jiff::civil::Date;
+
+use crate::answer::Intent;
+use crate::cases;
+use crate::draft::{Draft, without_marks};
+use crate::plan::{self, Ranking};
+use crate::question::{Language, Understanding, models};
+use crate::units::{Evidence, Form, units};
+
+/// Machines shown, at most.
+const MACHINES: usize = 3;
+/// Behind the first, a machine is shown from this share of its score on.
+const CLOSE: f32 = 0.6;
+/// A case is shown from this share of the best one's fit on.
+const LIKE: f32 = 0.75;
+/// What the share of the question that stands in a sheet is worth, beside its best passage's share of the best score.
+const COVERAGE: f32 = 0.5;
+/// What the best case about the machine is worth, times its fit's share of the best one's.
+const HAS_ONE: f32 = 0.5;
+/// What a cosine is worth beside the share of the question that stands in a sentence.
+const NEARNESS: f32 = 1.5;
+/// Among so many sentences and rows a sheet's first figure is looked for.
+const OPENING: usize = 6;
+/// A sentence that says what a machine is has at least so many characters.
+const SENTENCE: usize = 12;
+
+/// Phrases that ask for a machine to be named.
+const ASKS: &[&str] = &[
+    "哪款",
+    "哪台",
+    "哪个型号",
+    "哪种型号",
+    "什么型号",
+    "哪个机型",
+    "什么机型",
+    "哪种机",
+    "用什么",
+    "推荐什么",
+    "选什么",
+    "上什么",
+];
+
+/// A machine with its score, what of its profile fits, and the best case of it.
+struct Fit<'a> {
+    sheet: &'a Arc<Document>,
+    score: f32,
+    facets: Vec<String>,
+    case: Option<&'a Arc<Document>>,
+}
+
+/// What kind of machine the question asks to have named (`灌装`), where it names none by its number.
+pub(crate) fn kind_asked(question: &Understanding) -> Option<String> {
+    let folded = fold_text(&question.text);
+    // Who asks for one each (`分别`) asks several questions at once.
+    let asks = question.models.is_empty()
+        && ASKS.iter().any(|phrase| folded.contains(phrase))
+        && !["分别", "各自"].iter().any(|word| folded.contains(word));
+    asks.then(|| kind_in(&folded)).flatten()
+}
+
+/// The two characters before the first `机` that has two and is no `机器` or `机型`.
+fn kind_in(text: &str) -> Option<String> {
+    let chars: Vec<char> = text.chars().collect();
+    (2..chars.len())
+        .filter(|at| chars[*at] == '机' && !matches!(chars.get(at + 1), Some('器' | '型')))
+        .map(|at| &chars[at - 2..at])
+        .find(|kind| kind.iter().all(|c| is_han(*c)) && !kind.contains(&'款') && !kind.contains(&'么'))
+        .map(|kind| kind.iter().collect())
+}
+
+/// Writes which machines fit; `false`, with nothing written, where the company has none of the kind.
+///
+/// # Errors
+/// As [`Index::search`], which looks for the cases.
+pub(crate) fn compose(
+    question: &Understanding,
+    kind: &str,
+    passages: &[Passage],
+    index: &Index,
+    (audience, day): (Audience, Date),
+    draft: &mut Draft,
+) -> Result<bool, RetrievalError> {
+    let sheets = index.served(audience, day).filter(|document| {
+        is_sheet(document, question.language)
+            && is_of_kind(document, kind)
+            && index.superseded_by(&document.id, audience, day).is_none()
+    });
+    let sheets: Vec<&Arc<Document>> = sheets.collect();
+    if sheets.is_empty() {
+        return Ok(false);
+    }
+    let for_cases = Understanding { intent: Intent::FindCases, ..question.clone() };
+    let of_cases = plan::retrieve(&for_cases, index, (audience, day), Ranking::default())?;
+    let cases = cases::by_fit(&for_cases, &of_cases);
+    let mut fits: Vec<Fit<'_>> =
+        sheets.iter().map(|sheet| fit(question, sheet, &sheets, (passages, &cases), index)).collect();
+    fits.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.sheet.id.cmp(&b.sheet.id)));
+    let best = fits[0].score;
+    fits.retain(|fit| fit.score >= CLOSE * best);
+    fits.truncate(MACHINES);
+    let zh = question.language == Language::Chinese;
+    for (nth, fit) in fits.iter().enumerate() {
+        draft.line().frame(if nth == 0 { "" } else { "\n" });
+        draft.frame(&format!("**{}. {}**", nth + 1, without_marks(&fit.sheet.title)));
+        if !fit.facets.is_empty() {
+            let why = fit.facets.join(if zh { "、" } else { ", " });
+            draft.line().frame(&format!("- {}{why}", question.language.pick("合适在：", "Fits in: ")));
+        }
+        for evidence in evidence(question, kind, fit.sheet, index) {
+            draft.line().frame("- ").state(&evidence);
+        }
+        let result = fit.case.and_then(|case| cases::evidence(question, case, index).into_iter().next());
+        if let Some(result) = result {
+            let customer = without_marks(&result.document.title);
+            draft
+                .line()
+                .frame(&format!("- {}", question.language.pick("在用的客户：", "A customer who has it: ")));
+            draft.frame(&format!("{customer} — ")).state(&result);
+        }
+        if let Some(link) = &fit.sheet.link {
+            draft.line().frame(&format!("- {}{link}", question.language.pick("可发送：", "To send: ")));
+        }
+    }
+    Ok(true)
+}
+
+/// Whether a document is the sheet of one machine, in the reader's language.
+fn is_sheet(document: &Document, language: Language) -> bool {
+    document.kind == Kind::Product
+        && document.title.chars().any(is_han) == (language == Language::Chinese)
+        && models(&fold_text(&document.title)).len() == 1
+}
+
+/// Whether a sheet's title, tags or keywords name the kind of machine.
+fn is_of_kind(sheet: &Document, kind: &str) -> bool {
+    sheet
+        .tags
+        .iter()
+        .chain(&sheet.keywords)
+        .chain([&sheet.title])
+        .any(|words| fold_text(words).contains(kind))
+}
+
+/// How well a machine fits: as its sheet was found, as its profile fits, as much of the question as its sheet says, and as well
+/// as the best case fits that is about it.
+fn fit<'a>(
+    question: &Understanding,
+    sheet: &'a Arc<Document>,
+    sheets: &[&Arc<Document>],
+    (passages, cases): (&[Passage], &[(&'a Arc<Document>, f32)]),
+    index: &Index,
+) -> Fit<'a> {
+    let best = passages.first().map_or(1.0, |passage| passage.score.max(f32::EPSILON));
+    let own = passages.iter().find(|passage| passage.document.id == sheet.id);
+    let own = own.map_or(0.0, |passage| passage.score / best);
+    let machine = models(&fold_text(&sheet.title));
+    let is_about_it = |case: &Document| {
+        let products = case.profile.product.iter();
+        products.flat_map(|name| models(&fold_text(name))).any(|name| machine.contains(&name))
+    };
+    let best = cases.first().map_or(1.0, |(_, fit)| fit.max(f32::EPSILON));
+    let case = cases.iter().find(|(case, _)| is_about_it(case)).filter(|(_, fit)| *fit >= LIKE * best);
+    let mut text = format!("{}\n{}", sheet.title, sheet.keywords.join("\n"));
+    for chunk in index.chunks(&sheet.id) {
+        text.push('\n');
+        text.push_str(&sheet.text[chunk.span.clone()]);
+    }
+    let n_sheets = (sheets.len() as f32).max(2.0);
+    let rarity = |label: &str| {
+        let bearers = sheets.iter().filter(|sheet| cases::bears(&sheet.profile, label)).count().max(1) as f32;
+        (1.0 + n_sheets / bearers).ln() / (1.0 + n_sheets).ln()
+    };
+    let (gain, facets) = cases::facets(question, sheet, &rarity);
+    let score = own
+        + gain
+        + COVERAGE * question.coverage(&index.terms(&text))
+        + HAS_ONE * case.map_or(0.0, |(_, fit)| fit / best);
+    Fit { sheet, score, facets, case: case.map(|(case, _)| *case) }
+}
+
+/// What a sheet says first of its machine, a figure if it can, and what else of it comes nearest to the question.
+fn evidence(question: &Understanding, kind: &str, sheet: &Arc<Document>, index: &Index) -> Vec<Evidence> {
+    // Every sentence of a sheet may say what kind of machine it is.
+    let kind_terms = index.terms(kind);
+    let vector = index.question_vector(&question.text).unwrap_or_default();
+    let mut found: Vec<(f32, Evidence)> = Vec::new();
+    for chunk in index.chunks(&sheet.id) {
+        let stretches = if vector.is_empty() { Vec::new() } else { index.nearness(&vector, sheet, chunk) };
+        for unit in units(sheet, chunk) {
+            let length = unit.words.chars().count();
+            if unit.form == Form::Heading || length < SENTENCE || unit.words == sheet.title {
+                continue;
+            }
+            let mut terms = index.terms(&unit.words);
+            terms.retain(|term| !kind_terms.contains(term));
+            let over = stretches
+                .iter()
+                .filter(|(stretch, _)| stretch.start < unit.span.end && unit.span.start < stretch.end);
+            let cosine = over.map(|(_, cosine)| *cosine).fold(0.0, f32::max);
+            let near = question.coverage(&terms) + NEARNESS * cosine;
+            found.push((near, Evidence { document: sheet.clone(), chunk: chunk.clone(), unit }));
+        }
+    }
+    let has_figure = |evidence: &Evidence| evidence.unit.words.bytes().any(|b| b.is_ascii_digit());
+    let first = found.iter().take(OPENING).position(|(_, evidence)| has_figure(evidence)).unwrap_or(0);
+    if found.is_empty() {
+        return Vec::new();
+    }
+    let (_, first) = found.remove(first);
+    let nearest = found.into_iter().reduce(|best, next| if next.0 > best.0 { next } else { best });
+    [first].into_iter().chain(nearest.map(|(_, evidence)| evidence)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::kind_in;
+
+    #[test]
+    fn the_kind_of_machine_is_what_stands_before_it() {
+        assert_eq!(kind_in("推荐哪款灌装机").as_deref(), Some("灌装"));
+        assert_eq!(kind_in("这台机器配哪台贴标机").as_deref(), Some("贴标"));
+        assert_eq!(kind_in("用什么机器好"), None);
+        assert_eq!(kind_in("哪款机"), None);
+    }
+}
