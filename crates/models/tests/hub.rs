@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use flightdeck_models::{
     Architecture, CatalogModel, Embedder, HubSettings, Kernel, LoadOptions, Pooling, PullError, Purpose,
-    Trust, load_with, pull,
+    Reranker, Trust, load_reranker, load_with, pull,
 };
 
 const WEIGHTS: &str = "model.safetensors";
@@ -161,6 +161,38 @@ fn what_broke_off_goes_on_where_it_stopped_and_the_model_is_the_published_one() 
     // What is there is not fetched again.
     let again = pull(&entry(), into.path(), &hub.settings(), &mut |_, _, _| true).expect("it is there");
     assert!(again.files.is_empty() && hub.requests_for(WEIGHTS).len() == 3);
+}
+
+#[test]
+fn a_pytorch_archive_and_a_reranker_are_pulled_and_compute_as_the_reference_does() {
+    let options = LoadOptions { threads: 1, kernel: Kernel::Candle };
+    let into = tempfile::tempdir().expect("a temporary folder");
+    let hub = Hub::start(|request, name, _| content(request, &file(name), "\"v1\"", usize::MAX));
+    let archive = CatalogModel { weights: "pytorch_model.bin".to_owned(), ..entry() };
+    let pulled = pull(&archive, into.path(), &hub.settings(), &mut |_, _, _| true).expect("it comes");
+    let model = load_with(&pulled.folder, options).expect("it loads");
+    let golden = &tiny::golden(Architecture::Bert)[0];
+    let vector = model.embed_query(&golden.text).expect("it computes");
+    assert!(vector.iter().zip(&golden.vector).map(|(a, b)| a * b).sum::<f32>() > 0.9999);
+
+    for family in [Architecture::Bert, Architecture::XlmRoberta] {
+        let hub = Hub::start(move |request, name, _| {
+            let path = tiny::data_of(family, Purpose::Rerank).join(name);
+            let bytes = std::fs::read(path).expect("the tiny reranker is there");
+            content(request, &bytes, "\"v1\"", usize::MAX)
+        });
+        let name = format!("tiny-reranker-{family:?}");
+        let repository = format!("someone/{name}");
+        let (purpose, architecture) = (Purpose::Rerank, family);
+        let reranker = CatalogModel { name, repository, purpose, architecture, ..entry() };
+        let pulled = pull(&reranker, into.path(), &hub.settings(), &mut |_, _, _| true).expect("it comes");
+        let model = load_reranker(&pulled.folder, options).expect("it loads");
+        let pair = &tiny::golden_pairs(family)[0];
+        let score = model.score(&pair.question, &[&pair.passage], &|| true).expect("it computes")[0];
+        assert!((score - pair.score).abs() < 1e-4, "{family:?}: {score} for {}", pair.score);
+        // It is no embedder.
+        assert!(load_with(&pulled.folder, options).is_err());
+    }
 }
 
 #[test]
