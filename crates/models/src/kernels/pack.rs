@@ -130,13 +130,14 @@ impl PackedLinear {
         let weights = packed.weights.as_mut_slice();
         let scales = packed.scales.as_mut_slice();
         let mut column = 0;
-        let mut bytes = vec![0; length];
+        let (mut bytes, mut values) = (vec![0; length], vec![0.0; length]);
         for linear in linears {
             assert_eq!(linear.matrix.n_columns, n_inputs, "the matrices share their input");
             for row in 0..linear.matrix.n_rows {
                 let (panel_idx, lane) = (column / panel, column % panel);
                 for span_idx in 0..n_spans {
-                    let scale = quantised_span(&linear.matrix, row, span_idx, wide, span.rotated, &mut bytes);
+                    let place = Place { matrix: &linear.matrix, row, span_idx };
+                    let scale = quantised_span(place, wide, span.rotated, &mut values, &mut bytes);
                     for byte in &mut bytes {
                         *byte = byte.wrapping_sub(above);
                     }
@@ -169,13 +170,21 @@ fn zero_point(wide: bool) -> u8 {
     if wide { 128 } else { 8 }
 }
 
-/// Writes a span of a row, as long as `out`, as unsigned bytes above the zero point and gives its scale.
-fn quantised_span(
-    matrix: &Matrix,
+/// A span of a row.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    matrix: &'a Matrix,
     row: usize,
     span_idx: usize,
+}
+
+/// Writes a span, as long as `out` and `values`, as unsigned bytes above the zero point and gives its scale; what is in
+/// `values` then means nothing.
+fn quantised_span(
+    Place { matrix, row, span_idx }: Place<'_>,
     wide: bool,
     rotated: bool,
+    values: &mut [f32],
     out: &mut [u8],
 ) -> f32 {
     let stored = matrix.row(row);
@@ -198,19 +207,19 @@ fn quantised_span(
         }
         _ => {
             let n_bytes = stored.len() / (matrix.n_columns / out.len());
-            let mut values = vec![0.0; out.len()];
-            matrix.format.decode_row(&stored[span_idx * n_bytes..][..n_bytes], &mut values);
+            matrix.format.decode_row(&stored[span_idx * n_bytes..][..n_bytes], values);
             let mut share = 1.0;
             if rotated {
                 // Of the product of two rotated spans, each strip has the share of one.
-                rotate(&mut values);
+                rotate(values);
                 share = STRIP as f32 / out.len() as f32;
             }
             let most = values.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
             let scale = most / 127.0;
             let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
             for (byte, value) in out.iter_mut().zip(values) {
-                *byte = ((value * inverse).round() as i32 + 128) as u8;
+                // Above the zero point all are positive, so that to cut is to round down.
+                *byte = (*value * inverse + 128.5) as u8;
             }
             scale * share
         }
