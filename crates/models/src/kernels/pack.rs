@@ -218,8 +218,10 @@ fn quantised_span(
             let scale = most / 127.0;
             let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
             for (byte, value) in out.iter_mut().zip(values) {
-                // Above the zero point all are positive, so that to cut is to round down.
-                *byte = (*value * inverse + 128.5) as u8;
+                // Half of a four-bit block's numbers lie in the middle between two bytes: away from zero on either side, so
+                // that they do not all go up.
+                let steps = *value * inverse;
+                *byte = ((steps + 0.5_f32.copysign(steps)) as i32 + 128) as u8;
             }
             scale * share
         }
