@@ -47,7 +47,7 @@ pub(crate) fn rank(question: &Understanding, passages: &mut [Passage]) {
 /// How well each case of the passages fits: the score of its best passage against the best of all, and what its profile
 /// has in common with the customer's.
 pub(crate) fn fits_of(question: &Understanding, passages: &[Passage]) -> HashMap<DocumentId, f32> {
-    matches(question, passages).into_iter().map(|found| (found.document.id.clone(), found.score)).collect()
+    by_fit(question, passages).into_iter().map(|(document, score)| (document.id.clone(), score)).collect()
 }
 
 /// The cases of the passages with how well they fit, best first.
@@ -66,12 +66,7 @@ fn matches<'a>(question: &Understanding, passages: &'a [Passage]) -> Vec<Match<'
         }
     }
     let profiles: Vec<&Profile> = found.iter().map(|case| &case.document.profile).collect();
-    // A label that most cases bear says little about which of them fits: it counts by its rarity, 0 to 1.
-    let n_cases = (profiles.len() as f32).max(2.0);
-    let rarity = |label: &str| {
-        let bearers = profiles.iter().filter(|profile| bears(profile, label)).count().max(1) as f32;
-        (1.0 + n_cases / bearers).ln() / (1.0 + n_cases).ln()
-    };
+    let rarity = rarity_among(profiles);
     for case in &mut found {
         let (gain, facets) = facets(question, case.document, &rarity);
         case.score += gain;
@@ -79,6 +74,15 @@ fn matches<'a>(question: &Understanding, passages: &'a [Passage]) -> Vec<Match<'
     }
     found.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.document.id.cmp(&b.document.id)));
     found
+}
+
+/// A label that most of some profiles bear says little about which of them fits: it counts by its rarity, 0 to 1.
+pub(crate) fn rarity_among(profiles: Vec<&Profile>) -> impl Fn(&str) -> f32 {
+    let n_profiles = (profiles.len() as f32).max(2.0);
+    move |label| {
+        let bearers = profiles.iter().filter(|profile| bears(profile, label)).count().max(1) as f32;
+        (1.0 + n_profiles / bearers).ln() / (1.0 + n_profiles).ln()
+    }
 }
 
 /// How well a document's profile fits the question and the customer, and in what.
@@ -115,7 +119,7 @@ pub(crate) fn facets(
 }
 
 /// Whether a profile bears the label in any of its lists.
-pub(crate) fn bears(profile: &Profile, label: &str) -> bool {
+fn bears(profile: &Profile, label: &str) -> bool {
     [&profile.industry, &profile.product, &profile.scenario].into_iter().flatten().any(|value| value == label)
         || [&profile.company_size, &profile.region].into_iter().flatten().any(|value| value == label)
 }

@@ -5,13 +5,14 @@
 
 use std::sync::Arc;
 
-use flightdeck_corpus::{Audience, Chunk, Document, Kind};
-use flightdeck_retrieval::{Index, Passage, fold_text, is_han};
+use flightdeck_corpus::{Audience, Chunk, Document};
+use flightdeck_retrieval::{Index, Passage, fold_text};
 use jiff::civil::Date;
 
 use crate::draft::{Draft, without_marks};
 use crate::facts::same_question;
-use crate::question::{Language, Understanding, models};
+use crate::products::sheet_of;
+use crate::question::{Understanding, models};
 use crate::support::names_model;
 use crate::units::{Evidence, Form, tables_whole, units};
 
@@ -136,9 +137,7 @@ fn from_sheets(question: &Understanding, index: &Index, audience: Audience, day:
     let mut sheets: Vec<Vec<(String, Cell)>> = Vec::new();
     for model in &question.models {
         let sheet = index.served(audience, day).find(|document| {
-            document.kind == Kind::Product
-                && is_model(&document.title, model)
-                && document.title.chars().any(is_han) == (question.language == Language::Chinese)
+            sheet_of(document, question.language).as_deref() == Some(model.as_str())
                 && index.superseded_by(&document.id, audience, day).is_none()
         });
         let Some(sheet) = sheet else { return Vec::new() };

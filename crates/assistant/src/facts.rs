@@ -9,9 +9,10 @@ use flightdeck_retrieval::{Index, Passage, fold_text, is_han};
 
 use crate::contradictions;
 use crate::draft::Draft;
-use crate::question::{self, Language, Understanding, models};
+use crate::products::sheet_of;
+use crate::question::{self, Language, Understanding};
 use crate::support::{is_about, names_model};
-use crate::units::{Evidence, Form, units_with};
+use crate::units::{Evidence, Form, cosine_over, units_with};
 
 /// Passages that are read for an answer.
 const PASSAGES: usize = 6;
@@ -45,7 +46,7 @@ const CLOSE: f32 = 0.62;
 /// and heard as another document's voice from this share on.
 const HEARD: f32 = 0.5;
 /// What a cosine is worth beside the share of the question that stands in a unit.
-const NEARNESS_WEIGHT: f32 = 1.5;
+pub(crate) const NEARNESS_WEIGHT: f32 = 1.5;
 /// What the words of title and headings count for against the unit's own.
 const CONTEXT_WEIGHT: f32 = 0.5;
 
@@ -182,10 +183,8 @@ fn sources<'a>(question: &Understanding, passages: &'a [Passage], index: &'a Ind
     let [model] = question.models.as_slice() else { return sources };
     let sheet = passages.iter().find(|passage| {
         let document = &passage.document;
-        document.kind == Kind::Product
-            && passage.superseded_by.is_none()
-            && document.title.chars().any(is_han) == (question.language == Language::Chinese)
-            && models(&fold_text(&document.title)) == [model.as_str()]
+        passage.superseded_by.is_none()
+            && sheet_of(document, question.language).as_deref() == Some(model.as_str())
     });
     if let Some(sheet) = sheet {
         for chunk in index.chunks(&sheet.document.id) {
@@ -298,10 +297,7 @@ impl Nearness {
 
     /// What a part of a passage stands behind the nearest stretch of all, 0 or less.
     fn of_part(&self, passage: usize, span: &Range<usize>) -> f32 {
-        let stretches = &self.of_passage[passage];
-        let over =
-            stretches.iter().filter(|(stretch, _)| stretch.start < span.end && span.start < stretch.end);
-        let cosine = over.map(|(_, cosine)| *cosine).max_by(f32::total_cmp);
+        let cosine = cosine_over(&self.of_passage[passage], span);
         cosine.map_or(0.0, |cosine| NEARNESS_WEIGHT * (cosine - self.best))
     }
 }

@@ -1,10 +1,18 @@
 //! The company's own models: families by the letters of their numbers, and sizes by the first figure in them.
 
-use flightdeck_corpus::{Audience, Kind};
-use flightdeck_retrieval::{Index, fold_text};
+use flightdeck_corpus::{Audience, Document, Kind};
+use flightdeck_retrieval::{Index, fold_text, is_han};
 use jiff::civil::Date;
 
-use crate::question::models;
+use crate::question::{Language, models};
+
+/// The one model whose sheet a document is, in this language.
+pub(crate) fn sheet_of(document: &Document, language: Language) -> Option<String> {
+    let is_sheet = document.kind == Kind::Product
+        && document.title.chars().any(is_han) == (language == Language::Chinese);
+    let named = if is_sheet { models(&fold_text(&document.title)) } else { Vec::new() };
+    <[String; 1]>::try_from(named).ok().map(|[model]| model)
+}
 
 /// The product of the same family that comes next in size, as its sheet spells it.
 pub(crate) fn neighbour(

@@ -1,18 +1,21 @@
 //! Which of the company's machines fits a customer: their sheets weighed as cases are, and of each what it does, what of it
 //! the question asks about, and a customer who has it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use flightdeck_corpus::{Audience, Document, Kind};
+use flightdeck_corpus::{Audience, Document};
 use flightdeck_retrieval::{Index, Passage, RetrievalError, fold_text, is_han};
 use jiff::civil::Date;
 
 use crate::answer::Intent;
 use crate::cases;
 use crate::draft::{Draft, without_marks};
+use crate::facts::NEARNESS_WEIGHT;
 use crate::plan::{self, Ranking};
-use crate::question::{Language, Understanding, models};
-use crate::units::{Evidence, Form, units};
+use crate::products::sheet_of;
+use crate::question::{Understanding, models};
+use crate::units::{Evidence, Form, cosine_over, units};
 
 /// Machines shown, at most.
 const MACHINES: usize = 3;
@@ -24,8 +27,6 @@ const LIKE: f32 = 0.75;
 const COVERAGE: f32 = 0.5;
 /// What the best case about the machine is worth, times its fit's share of the best one's.
 const HAS_ONE: f32 = 0.5;
-/// What a cosine is worth beside the share of the question that stands in a sentence.
-const NEARNESS: f32 = 1.5;
 /// Among so many sentences and rows a sheet's first figure is looked for.
 const OPENING: usize = 6;
 /// A sentence that says what a machine is has at least so many characters.
@@ -88,7 +89,7 @@ pub(crate) fn compose(
     draft: &mut Draft,
 ) -> Result<bool, RetrievalError> {
     let sheets = index.served(audience, day).filter(|document| {
-        is_sheet(document, question.language)
+        sheet_of(document, question.language).is_some()
             && is_of_kind(document, kind)
             && index.superseded_by(&document.id, audience, day).is_none()
     });
@@ -99,21 +100,24 @@ pub(crate) fn compose(
     let for_cases = Understanding { intent: Intent::FindCases, ..question.clone() };
     let of_cases = plan::retrieve(&for_cases, index, (audience, day), Ranking::default())?;
     let cases = cases::by_fit(&for_cases, &of_cases);
+    let rarity = cases::rarity_among(sheets.iter().map(|sheet| &sheet.profile).collect());
     let mut fits: Vec<Fit<'_>> =
-        sheets.iter().map(|sheet| fit(question, sheet, &sheets, (passages, &cases), index)).collect();
+        sheets.iter().map(|sheet| fit(question, sheet, &rarity, (passages, &cases), index)).collect();
     fits.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.sheet.id.cmp(&b.sheet.id)));
     let best = fits[0].score;
     fits.retain(|fit| fit.score >= CLOSE * best);
     fits.truncate(MACHINES);
-    let zh = question.language == Language::Chinese;
+    // Every sentence of a sheet may say what kind of machine it is.
+    let kind = index.terms(kind);
+    let vector = index.question_vector(&question.text).unwrap_or_default();
     for (nth, fit) in fits.iter().enumerate() {
         draft.line().frame(if nth == 0 { "" } else { "\n" });
         draft.frame(&format!("**{}. {}**", nth + 1, without_marks(&fit.sheet.title)));
         if !fit.facets.is_empty() {
-            let why = fit.facets.join(if zh { "、" } else { ", " });
+            let why = fit.facets.join(question.language.pick("、", ", "));
             draft.line().frame(&format!("- {}{why}", question.language.pick("合适在：", "Fits in: ")));
         }
-        for evidence in evidence(question, kind, fit.sheet, index) {
+        for evidence in evidence(question, (&kind, &vector), fit.sheet, index) {
             draft.line().frame("- ").state(&evidence);
         }
         let result = fit.case.and_then(|case| cases::evidence(question, case, index).into_iter().next());
@@ -131,13 +135,6 @@ pub(crate) fn compose(
     Ok(true)
 }
 
-/// Whether a document is the sheet of one machine, in the reader's language.
-fn is_sheet(document: &Document, language: Language) -> bool {
-    document.kind == Kind::Product
-        && document.title.chars().any(is_han) == (language == Language::Chinese)
-        && models(&fold_text(&document.title)).len() == 1
-}
-
 /// Whether a sheet's title, tags or keywords name the kind of machine.
 fn is_of_kind(sheet: &Document, kind: &str) -> bool {
     sheet
@@ -153,7 +150,7 @@ fn is_of_kind(sheet: &Document, kind: &str) -> bool {
 fn fit<'a>(
     question: &Understanding,
     sheet: &'a Arc<Document>,
-    sheets: &[&Arc<Document>],
+    rarity: &dyn Fn(&str) -> f32,
     (passages, cases): (&[Passage], &[(&'a Arc<Document>, f32)]),
     index: &Index,
 ) -> Fit<'a> {
@@ -172,12 +169,7 @@ fn fit<'a>(
         text.push('\n');
         text.push_str(&sheet.text[chunk.span.clone()]);
     }
-    let n_sheets = (sheets.len() as f32).max(2.0);
-    let rarity = |label: &str| {
-        let bearers = sheets.iter().filter(|sheet| cases::bears(&sheet.profile, label)).count().max(1) as f32;
-        (1.0 + n_sheets / bearers).ln() / (1.0 + n_sheets).ln()
-    };
-    let (gain, facets) = cases::facets(question, sheet, &rarity);
+    let (gain, facets) = cases::facets(question, sheet, rarity);
     let score = own
         + gain
         + COVERAGE * question.coverage(&index.terms(&text))
@@ -186,25 +178,24 @@ fn fit<'a>(
 }
 
 /// What a sheet says first of its machine, a figure if it can, and what else of it comes nearest to the question.
-fn evidence(question: &Understanding, kind: &str, sheet: &Arc<Document>, index: &Index) -> Vec<Evidence> {
-    // Every sentence of a sheet may say what kind of machine it is.
-    let kind_terms = index.terms(kind);
-    let vector = index.question_vector(&question.text).unwrap_or_default();
+fn evidence(
+    question: &Understanding,
+    (kind, vector): (&HashSet<String>, &[f32]),
+    sheet: &Arc<Document>,
+    index: &Index,
+) -> Vec<Evidence> {
     let mut found: Vec<(f32, Evidence)> = Vec::new();
     for chunk in index.chunks(&sheet.id) {
-        let stretches = if vector.is_empty() { Vec::new() } else { index.nearness(&vector, sheet, chunk) };
+        let stretches = if vector.is_empty() { Vec::new() } else { index.nearness(vector, sheet, chunk) };
         for unit in units(sheet, chunk) {
             let length = unit.words.chars().count();
             if unit.form == Form::Heading || length < SENTENCE || unit.words == sheet.title {
                 continue;
             }
             let mut terms = index.terms(&unit.words);
-            terms.retain(|term| !kind_terms.contains(term));
-            let over = stretches
-                .iter()
-                .filter(|(stretch, _)| stretch.start < unit.span.end && unit.span.start < stretch.end);
-            let cosine = over.map(|(_, cosine)| *cosine).fold(0.0, f32::max);
-            let near = question.coverage(&terms) + NEARNESS * cosine;
+            terms.retain(|term| !kind.contains(term));
+            let cosine = cosine_over(&stretches, &unit.span).unwrap_or(0.0);
+            let near = question.coverage(&terms) + NEARNESS_WEIGHT * cosine;
             found.push((near, Evidence { document: sheet.clone(), chunk: chunk.clone(), unit }));
         }
     }

@@ -256,6 +256,12 @@ pub(crate) fn trim(text: &str, span: Range<usize>) -> Range<usize> {
     start..(span.start + part.trim_end().len()).max(start)
 }
 
+/// The best cosine among the stretches of a chunk that a part of it lies over.
+pub(crate) fn cosine_over(stretches: &[(Range<usize>, f32)], part: &Range<usize>) -> Option<f32> {
+    let over = stretches.iter().filter(|(stretch, _)| stretch.start < part.end && part.start < stretch.end);
+    over.map(|(_, cosine)| *cosine).max_by(f32::total_cmp)
+}
+
 /// Where a unit stands: the chunk's place, with lines narrowed to the unit's own where text lines are file lines.
 pub(crate) fn location(document: &Document, chunk: &Chunk, span: &Range<usize>) -> Location {
     let mut location = chunk.location.clone();

@@ -227,35 +227,9 @@ macro_rules! entry_point {
     (@amx $simd:ident, [$tiles:path] $kernel:path, ($($argument:ident),*)) => { $tiles($simd, $($argument),*) };
 }
 
-#[inline(always)]
-fn plain_matmul<S: Simd>(
-    simd: S,
-    input: &Activations,
-    rows: Range<usize>,
-    weights: &PackedLinear,
-    panels: Range<usize>,
-    out: &mut [f32],
-    layout: Layout,
-) {
-    matmul::matmul::<S, false>(simd, input, rows, weights, panels, out, layout);
-}
-
-#[inline(always)]
-fn gelu_matmul<S: Simd>(
-    simd: S,
-    input: &Activations,
-    rows: Range<usize>,
-    weights: &PackedLinear,
-    panels: Range<usize>,
-    out: &mut [f32],
-    layout: Layout,
-) {
-    matmul::matmul::<S, true>(simd, input, rows, weights, panels, out, layout);
-}
-
 entry_point!(
     /// `out = input[rows] * weights[panels] + bias`; the ranges' firsts are row and column 0 of `out`.
-    linear => plain_matmul, on tiles amx::matmul::<false>,
+    linear => matmul::matmul::<_, false>, on tiles amx::matmul::<false>,
     (
         input: &Activations,
         rows: Range<usize>,
@@ -268,7 +242,7 @@ entry_point!(
 
 entry_point!(
     /// As [`linear`], followed by GELU.
-    linear_gelu => gelu_matmul, on tiles amx::matmul::<true>,
+    linear_gelu => matmul::matmul::<_, true>, on tiles amx::matmul::<true>,
     (
         input: &Activations,
         rows: Range<usize>,

@@ -66,6 +66,29 @@ pub(crate) struct Head<'a> {
     pub(crate) size: usize,
 }
 
+impl Head<'_> {
+    /// Number of tokens, at least one.
+    ///
+    /// # Panics
+    /// When queries, keys and values are not of the same tokens, or `out` has no room for them.
+    pub(super) fn n_tokens(&self, out: &[f32], out_stride: usize) -> usize {
+        let n_tokens = self.queries.len() / self.size;
+        assert!(n_tokens > 0, "there is a text");
+        assert!(
+            [self.queries, self.keys, self.values].iter().all(|part| part.len() == n_tokens * self.size),
+            "queries, keys and values are of the same tokens"
+        );
+        assert!(out.len() >= (n_tokens - 1) * out_stride + self.size, "the output has room");
+        n_tokens
+    }
+
+    /// What scores are to be multiplied with: the base-2 logarithm of e among it, as the exponential is computed as a power
+    /// of two.
+    pub(super) fn factor(&self) -> f32 {
+        std::f32::consts::LOG2_E / (self.size as f32).sqrt()
+    }
+}
+
 /// Writes `softmax(Q K^T / sqrt(size)) V` to `out`, whose rows are `out_stride` apart.
 ///
 /// # Panics
@@ -79,14 +102,9 @@ pub(super) fn attend<S: Simd>(
     out_stride: usize,
 ) {
     let size = head.size;
-    let n_tokens = head.queries.len() / size;
+    let n_tokens = head.n_tokens(out, out_stride);
     let tile_columns = 2 * S::LANES;
-    assert!(size.is_multiple_of(tile_columns) && n_tokens > 0, "a head is whole pairs of vectors");
-    assert!(
-        head.keys.len() == n_tokens * size && head.values.len() == n_tokens * size,
-        "queries, keys and values are of the same tokens"
-    );
-    assert!(out.len() >= (n_tokens - 1) * out_stride + size, "the output has room");
+    assert!(size.is_multiple_of(tile_columns), "a head is whole pairs of vectors");
     let n_padded = n_tokens.next_multiple_of(tile_columns);
     scratch.scores.grow(S::TILE_ROWS * n_padded);
     if S::BYTE_DOTS {
@@ -108,8 +126,7 @@ pub(super) fn attend<S: Simd>(
         key_scales: scratch.key_scales.as_slice(),
         n_tokens,
         n_padded,
-        // Base-2 logarithm of e: the exponential is computed as a power of two.
-        factor: std::f32::consts::LOG2_E / (size as f32).sqrt(),
+        factor: head.factor(),
         out_stride,
     };
     let scores = scratch.scores.as_mut_slice();

@@ -41,6 +41,31 @@ impl Layout {
     }
 }
 
+/// Whether there is anything to compute; what is asked of the sizes by every product.
+///
+/// # Panics
+/// When the sizes do not fit each other, or the weights are not packed in panels of `panel` columns.
+pub(super) fn fits(
+    input: &Activations,
+    rows: &Range<usize>,
+    weights: &PackedLinear,
+    panels: &Range<usize>,
+    panel: usize,
+    out: &[f32],
+    layout: Layout,
+) -> bool {
+    assert!(weights.panel == panel && panels.end <= weights.n_panels(), "packed for these vectors");
+    assert!(input.n_columns == weights.n_inputs && rows.end <= input.n_rows(), "the input fits the weights");
+    assert!(input.span == weights.span, "sums of activations are of the weights' spans");
+    assert!(layout.block_columns.is_multiple_of(panel), "a panel's columns lie side by side");
+    if rows.is_empty() || panels.is_empty() {
+        return false;
+    }
+    let last_panel = layout.start((panels.len() - 1) * panel);
+    assert!(last_panel + (rows.len() - 1) * layout.row_stride + panel <= out.len(), "the output has room");
+    true
+}
+
 /// `out = act(input[rows] * weights[panels] + bias)`; `out`'s row 0 and column 0 are the first of the ranges.
 ///
 /// # Panics
@@ -56,17 +81,10 @@ pub(super) fn matmul<S: Simd, const GELU: bool>(
     layout: Layout,
 ) {
     let panel = 2 * S::LANES;
-    let n_columns = panels.len() * panel;
-    assert!(weights.panel == panel && panels.end <= weights.n_panels(), "packed for these vectors");
     assert!(weights.zero_point > 0, "packed as unsigned bytes");
-    assert!(input.n_columns == weights.n_inputs && rows.end <= input.n_rows(), "the input fits the weights");
-    assert!(input.span == weights.span, "sums of activations are of the weights' spans");
-    assert!(layout.block_columns.is_multiple_of(panel), "a panel's columns lie side by side");
-    if rows.is_empty() || n_columns == 0 {
+    if !fits(input, &rows, weights, &panels, panel, out, layout) {
         return;
     }
-    let last_panel = layout.start(n_columns - panel);
-    assert!(last_panel + (rows.len() - 1) * layout.row_stride + panel <= out.len(), "the output has room");
     for panel_idx in panels.clone() {
         let out_start = layout.start((panel_idx - panels.start) * panel);
         let mut row = rows.start;

@@ -14,6 +14,8 @@
 //! that they meet, which leaves the products what they are (S. Ashkboos et al., "`QuaRot`", 2024).
 
 use super::buffer::Buffer;
+use super::portable::Portable;
+use super::rowwise::rotate;
 use crate::bert::Linear;
 use crate::weights::{BLOCK, Format, Matrix, f16_at};
 
@@ -52,20 +54,6 @@ impl Span {
 pub(super) const STRIP: usize = 16;
 /// Numbers of the longest span that is rotated.
 pub(super) const LONGEST_ROTATED: usize = 128;
-
-/// Rotates a span's numbers and multiplies them with the square root of the number of strips.
-pub(super) fn rotate(values: &mut [f32]) {
-    let mut distance = STRIP;
-    while distance < values.len() {
-        for pair in values.chunks_exact_mut(2 * distance) {
-            let (left, right) = pair.split_at_mut(distance);
-            for (left, right) in left.iter_mut().zip(right) {
-                (*left, *right) = (*left + *right, *left - *right);
-            }
-        }
-        distance *= 2;
-    }
-}
 
 /// The form that an instruction set wants a matrix in.
 #[derive(Debug, Clone, Copy)]
@@ -211,7 +199,7 @@ fn quantised_span(
             let mut share = 1.0;
             if rotated {
                 // Of the product of two rotated spans, each strip has the share of one.
-                rotate(values);
+                rotate(Portable, values);
                 share = STRIP as f32 / out.len() as f32;
             }
             let most = values.iter().fold(0.0_f32, |most, value| most.max(value.abs()));

@@ -184,8 +184,10 @@ fn quantise_row<S: Simd>(simd: S, values: Blocks<'_>, row: usize, out: &mut Acti
     let mut turned = [0.0; LONGEST_ROTATED];
     for (((values, bytes), sum), scale) in values.zip(bytes.chunks_exact_mut(span)).zip(sums).zip(scales) {
         let values = if rotated {
-            rotate(simd, values, &mut turned[..span]);
-            &turned[..span]
+            let turned = &mut turned[..span];
+            turned.copy_from_slice(values);
+            rotate(simd, turned);
+            turned
         } else {
             values
         };
@@ -195,30 +197,27 @@ fn quantise_row<S: Simd>(simd: S, values: Blocks<'_>, row: usize, out: &mut Acti
     }
 }
 
-/// As `rotate` of [`super::pack`], from `values` to `out`.
+/// Rotates a span's numbers and multiplies them with the square root of the number of its strips.
 #[inline(always)]
-fn rotate<S: Simd>(simd: S, values: &[f32], out: &mut [f32]) {
+pub(super) fn rotate<S: Simd>(simd: S, values: &mut [f32]) {
     assert!(
-        values.len() == out.len() && out.len().is_multiple_of(2 * STRIP),
-        "as many strips on either side"
+        values.len().is_multiple_of(2 * STRIP) && STRIP.is_multiple_of(S::LANES),
+        "strips in pairs, whole vectors"
     );
-    assert!(STRIP.is_multiple_of(S::LANES), "strips are whole vectors");
-    let mut from = values.as_ptr();
     let mut distance = STRIP;
-    while distance < out.len() {
-        for pair in (0..out.len()).step_by(2 * distance) {
-            for column in (pair..pair + distance).step_by(S::LANES) {
-                // SAFETY: there are whole pairs of `distance` numbers, which are whole vectors, in both; what is read of
-                // `out` has been written.
+    while distance < values.len() {
+        for pair in values.chunks_exact_mut(2 * distance) {
+            let (left, right) = pair.split_at_mut(distance);
+            for column in (0..distance).step_by(S::LANES) {
+                // SAFETY: both are `distance` numbers, which are whole vectors, and `column` is the start of one.
                 unsafe {
-                    let left = simd.load(from.add(column));
-                    let right = simd.load(from.add(column + distance));
-                    simd.store(out.as_mut_ptr().add(column), simd.add(left, right));
-                    simd.store(out.as_mut_ptr().add(column + distance), simd.sub(left, right));
+                    let (left, right) = (left.as_mut_ptr().add(column), right.as_mut_ptr().add(column));
+                    let (first, second) = (simd.load(left), simd.load(right));
+                    simd.store(left, simd.add(first, second));
+                    simd.store(right, simd.sub(first, second));
                 }
             }
         }
-        from = out.as_ptr();
         distance *= 2;
     }
 }

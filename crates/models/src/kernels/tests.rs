@@ -48,7 +48,7 @@ fn dequantised(activations: &Activations, n_rows: usize) -> Vec<f32> {
         let mut values: Vec<f32> = bytes.iter().map(|&byte| f32::from(byte) * scale).collect();
         if rotated {
             // Twice rotated is as before, times the number of strips.
-            pack::rotate(&mut values);
+            rowwise::rotate(Portable, &mut values);
             for value in &mut values {
                 *value *= pack::STRIP as f32 / length as f32;
             }

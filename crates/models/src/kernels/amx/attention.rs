@@ -41,15 +41,7 @@ pub(in crate::kernels) fn attend(
         // A head's bytes are not one tile's row.
         return attention::attend(simd, head, scratch, out, out_stride);
     }
-    let n_tokens = head.queries.len() / size;
-    assert!(n_tokens > 0, "there is a text");
-    assert!(
-        head.queries.len() == n_tokens * size
-            && head.keys.len() == n_tokens * size
-            && head.values.len() == n_tokens * size,
-        "queries, keys and values are of the same tokens"
-    );
-    assert!(out.len() >= (n_tokens - 1) * out_stride + size, "the output has room");
+    let n_tokens = head.n_tokens(out, out_stride);
     let n_padded = n_tokens.next_multiple_of(KEYS);
     let height = tile_height(n_tokens, ROWS);
     keys_as_bytes(simd, head, n_padded, 0, scratch);
@@ -79,8 +71,7 @@ pub(in crate::kernels) fn attend(
         for ((factor, query), bytes) in factors.iter_mut().zip(queries).zip(bytes) {
             let scale = largest_magnitude(simd, query) * (1.0 / 127.0);
             to_bytes(simd, query, scale, bytes);
-            // Base-2 logarithm of e: the exponential is computed as a power of two.
-            *factor = scale * std::f32::consts::LOG2_E / (size as f32).sqrt();
+            *factor = scale * head.factor();
         }
         // SAFETY: the tiles have their shapes; scores, weights and the queries' bytes have room for the highest tile,
         // there are `n_padded` keys and values, and `out` has room for the rows.

@@ -14,7 +14,7 @@ use std::ops::Range;
 use super::{Amx, COLUMNS, ROW_BYTES, ROWS, Shapes, Tiles};
 use crate::kernels::avx512::Avx512;
 use crate::kernels::buffer::LINE;
-use crate::kernels::matmul::Layout;
+use crate::kernels::matmul::{Layout, fits};
 use crate::kernels::pack::{Activations, PackedLinear};
 use crate::kernels::rowwise::gelu;
 use crate::kernels::simd::{Simd, tile_height};
@@ -43,20 +43,14 @@ pub(in crate::kernels) fn matmul<const GELU: bool>(
     out: &mut [f32],
     layout: Layout,
 ) {
-    if rows.is_empty() || panels.is_empty() {
+    let panel = 2 * COLUMNS;
+    assert!(weights.zero_point == 0, "packed as signed bytes");
+    if !fits(input, &rows, weights, &panels, panel, out, layout) {
         return;
     }
     let height = tile_height(rows.len(), ROWS);
-    let panel = 2 * COLUMNS;
-    assert!(weights.panel == panel && panels.end <= weights.n_panels(), "packed for these vectors");
-    assert!(weights.zero_point == 0, "packed as signed bytes");
-    assert!(input.n_columns == weights.n_inputs && rows.end <= input.n_rows(), "the input fits the weights");
     let n_read = rows.len().next_multiple_of(height);
     assert!(rows.start + n_read <= input.n_readable_rows(), "the last tile can be read");
-    assert!(input.span == weights.span, "sums of activations are of the weights' spans");
-    assert!(layout.block_columns.is_multiple_of(panel), "a panel's columns lie side by side");
-    let last_panel = layout.start((panels.len() - 1) * panel);
-    assert!(last_panel + (rows.len() - 1) * layout.row_stride + panel <= out.len(), "the output has room");
     let step = if weights.span.length.is_multiple_of(ROW_BYTES) { ROW_BYTES } else { BLOCK };
     let mut sums = Sums([[[[0; COLUMNS]; ROWS]; 2]; IN_WORK]);
     // Two tiles of sums, one of activations, two of weights.
