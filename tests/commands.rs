@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::packed::archive;
 use crate::support::{
-    flightdeck, folder, own_sample_data, repository, run, run_on, sample_data, sample_knowledge,
+    Ran, flightdeck, folder, own_sample_data, repository, run, run_on, sample_data, sample_knowledge,
     small_knowledge, write,
 };
 
@@ -188,11 +188,28 @@ fn keys_are_listed_without_their_secrets_and_revoked_and_a_backup_holds_all() {
     assert!(keys[0]["id"] == id && keys[0]["revoked_at"].is_string(), "{keys}");
 }
 
+fn has_avx2() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return is_x86_feature_detected!("avx2");
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
 #[test]
 fn the_question_set_is_answered_without_leaks_and_reported_by_name() {
     let questions = sample_knowledge().join("questions.jsonl");
     let arguments = ["eval", "answers", "--questions", questions.to_str().unwrap(), "--json"];
-    let report = run_on(&sample_knowledge(), sample_data(), &arguments).expect_status(0).json();
+    // One kernel, embedded with it as well, wherever the test runs: their rounding moves a question or two of 80, and of 334.
+    let data = folder();
+    let kernel = if has_avx2() { "avx2" } else { "auto" };
+    let run = |arguments: &[&str]| {
+        let mut command = flightdeck();
+        command.env("FLIGHTDECK_KERNEL", kernel).args(arguments);
+        command.arg("--knowledge").arg(sample_knowledge()).arg("--data").arg(data.path());
+        Ran::from(command.output().expect("the program can be started")).expect_status(0)
+    };
+    run(&["index"]);
+    let report = run(&arguments).json();
     let names = [
         "source_first",
         "source_in_three",
@@ -213,10 +230,10 @@ fn the_question_set_is_answered_without_leaks_and_reported_by_name() {
     assert_has(&report, &names);
     assert_eq!(report["leaks"], 0, "{report}");
     let figure = |name: &str| report[name].as_f64().unwrap();
-    // A little under what every kernel reaches: their rounding moves a question or two of 80, and of 334.
+    // The measures that the first milestone promises, and more where there is more; the report prints where they stand.
     assert!(figure("source_first") >= 0.88, "{report}");
     assert!(figure("source_in_three") >= 0.91, "{report}");
-    assert!(figure("refusal") >= 0.76, "{report}");
+    assert!(figure("refusal") >= 0.80, "{report}");
     assert!(figure("false_refusal") <= 0.06, "{report}");
 }
 
