@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use crate::ModelError;
 use crate::encoder::Tokens;
 use crate::manifest::{Architecture, Manifest, Purpose};
+use crate::rotary::Rotary;
 use crate::weights::{Matrix, Weights};
+use crate::{ModelError, gte};
 
 /// Sizes of a network.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,7 +44,10 @@ pub(crate) struct Layer {
     pub(crate) value: Linear,
     pub(crate) attention_output: Linear,
     pub(crate) attention_norm: Norm,
+    /// Followed by GELU.
     pub(crate) intermediate: Linear,
+    /// What that is multiplied with, in networks with gates.
+    pub(crate) factor: Option<Linear>,
     pub(crate) output: Linear,
     pub(crate) output_norm: Norm,
 }
@@ -51,7 +55,8 @@ pub(crate) struct Layer {
 /// What turns token ids into the first layer's input.
 pub(crate) struct Embeddings {
     words: Matrix,
-    /// Position vectors with the first token type's vector added, from the family's first position on.
+    /// Position vectors with the first token type's vector added, from the family's first position on. Where positions
+    /// are rotary it is the type's vector alone, for all of them.
     positions: Vec<f32>,
     /// The same with the second type's vector, which only pairs of texts use; empty where a model does not tell them
     /// apart.
@@ -68,7 +73,8 @@ impl Embeddings {
             let is_second = position >= text.second_from && !self.second_positions.is_empty();
             let positions = if is_second { &self.second_positions } else { &self.positions };
             self.words.decode_row(id as usize, row);
-            for (value, add) in row.iter_mut().zip(&positions[position * hidden..(position + 1) * hidden]) {
+            let at = position * hidden % positions.len();
+            for (value, add) in row.iter_mut().zip(&positions[at..at + hidden]) {
                 *value += add;
             }
         }
@@ -92,9 +98,12 @@ pub(crate) struct Bert {
     weights: Weights,
     architecture: Architecture,
     purpose: Purpose,
-    /// What published files put before every name: nothing, `bert.` or `roberta.`.
+    max_tokens: usize,
+    /// What published files put before every name: nothing, `bert.`, `roberta.` or `new.`.
     prefix: &'static str,
     position_offset: usize,
+    /// Frequencies of rotary positions; `None` where positions have vectors.
+    frequencies: Option<Vec<f64>>,
 }
 
 impl Bert {
@@ -104,11 +113,17 @@ impl Bert {
     /// [`ModelError::Missing`] or [`ModelError::Damaged`].
     pub(crate) fn open(dir: &Path, manifest: &Manifest) -> Result<Self, ModelError> {
         let weights = Weights::open(&dir.join(&manifest.weights))?;
-        let prefix = ["", "bert.", "roberta."]
+        let prefix = ["", "bert.", "roberta.", "new."]
             .into_iter()
             .find(|prefix| weights.has(&format!("{prefix}embeddings.word_embeddings.weight")))
             .ok_or_else(|| weights.damaged("there are no word embeddings in it".to_owned()))?;
-        let config = read_config(dir, &weights, prefix)?;
+        let (config, frequencies) = match manifest.architecture {
+            Architecture::Gte => {
+                let (config, frequencies) = gte::read_config(dir, &weights, prefix)?;
+                (config, Some(frequencies))
+            }
+            _ => (read_config(dir, &weights, prefix)?, None),
+        };
         let position_offset = manifest.architecture.position_offset();
         let plausible = config.hidden == manifest.dimension
             && config.n_heads > 0
@@ -117,12 +132,22 @@ impl Bert {
             && config.feed_forward > 0
             && config.epsilon.is_finite()
             && config.epsilon >= 0.0
+            && (frequencies.is_none() || config.head_size().is_multiple_of(2))
             && manifest.max_tokens + position_offset <= config.n_positions;
         if !plausible {
             return Err(weights.damaged(format!("its sizes do not fit the manifest: {config:?}")));
         }
-        let Manifest { architecture, purpose, .. } = *manifest;
-        Ok(Self { config, weights, architecture, purpose, prefix, position_offset })
+        let Manifest { architecture, purpose, max_tokens, .. } = *manifest;
+        Ok(Self { config, weights, architecture, purpose, max_tokens, prefix, position_offset, frequencies })
+    }
+
+    /// What queries and keys are turned by, for the longest input; `None` where positions have vectors.
+    pub(crate) fn rotary(&self) -> Option<Rotary> {
+        self.frequencies.as_ref().map(|frequencies| Rotary::new(frequencies, self.max_tokens))
+    }
+
+    fn reader(&self) -> Reader<'_> {
+        Reader { weights: &self.weights }
     }
 
     /// Reads the embedding tables.
@@ -131,12 +156,13 @@ impl Bert {
         let name = |part: &str| format!("{}embeddings.{part}", self.prefix);
         let words = self.weights.matrix(&name("word_embeddings.weight"), None, hidden)?;
         let types = self.weights.matrix(&name("token_type_embeddings.weight"), None, hidden)?;
-        let positions = self.weights.matrix(
-            &name("position_embeddings.weight"),
-            Some(self.config.n_positions),
-            hidden,
-        )?;
-        let positions = positions.decode().split_off(self.position_offset * hidden);
+        let positions = if self.frequencies.is_some() {
+            vec![0.0; hidden]
+        } else {
+            let n_positions = Some(self.config.n_positions);
+            let stored = self.weights.matrix(&name("position_embeddings.weight"), n_positions, hidden)?;
+            stored.decode().split_off(self.position_offset * hidden)
+        };
         let of_type = |idx: usize| {
             let mut type_vector = vec![0.0; hidden];
             types.decode_row(idx, &mut type_vector);
@@ -150,7 +176,7 @@ impl Bert {
         };
         let tells_apart = self.purpose == Purpose::Rerank && types.n_rows > 1;
         let second_positions = if tells_apart { of_type(1) } else { Vec::new() };
-        let norm = self.norm(&name("LayerNorm"))?;
+        let norm = self.reader().norm(&name("LayerNorm"), hidden)?;
         Ok(Embeddings { words, positions: of_type(0), second_positions, norm, hidden })
     }
 
@@ -159,38 +185,53 @@ impl Bert {
         let hidden = self.config.hidden;
         let (dense, out) = match self.architecture {
             Architecture::XlmRoberta => ("classifier.dense".to_owned(), "classifier.out_proj"),
-            Architecture::Bert | Architecture::Qwen3 => {
+            Architecture::Bert | Architecture::Gte | Architecture::Qwen3 => {
                 (format!("{}pooler.dense", self.prefix), "classifier")
             }
         };
-        Ok(ScoreHead { dense: self.linear(&dense, hidden, hidden)?, out: self.linear(out, 1, hidden)? })
+        let reader = self.reader();
+        Ok(ScoreHead { dense: reader.linear(&dense, hidden, hidden)?, out: reader.linear(out, 1, hidden)? })
     }
 
     /// Reads one layer.
     pub(crate) fn layer(&self, idx: usize) -> Result<Layer, ModelError> {
         let Config { hidden, feed_forward, .. } = self.config;
-        let name = |part: &str| format!("{}encoder.layer.{idx}.{part}", self.prefix);
+        let (at, reader) = (format!("{}encoder.layer.{idx}", self.prefix), self.reader());
+        if self.architecture == Architecture::Gte {
+            return gte::layer(reader, &at, &self.config);
+        }
+        let name = |part: &str| format!("{at}.{part}");
         Ok(Layer {
-            query: self.linear(&name("attention.self.query"), hidden, hidden)?,
-            key: self.linear(&name("attention.self.key"), hidden, hidden)?,
-            value: self.linear(&name("attention.self.value"), hidden, hidden)?,
-            attention_output: self.linear(&name("attention.output.dense"), hidden, hidden)?,
-            attention_norm: self.norm(&name("attention.output.LayerNorm"))?,
-            intermediate: self.linear(&name("intermediate.dense"), feed_forward, hidden)?,
-            output: self.linear(&name("output.dense"), hidden, feed_forward)?,
-            output_norm: self.norm(&name("output.LayerNorm"))?,
+            query: reader.linear(&name("attention.self.query"), hidden, hidden)?,
+            key: reader.linear(&name("attention.self.key"), hidden, hidden)?,
+            value: reader.linear(&name("attention.self.value"), hidden, hidden)?,
+            attention_output: reader.linear(&name("attention.output.dense"), hidden, hidden)?,
+            attention_norm: reader.norm(&name("attention.output.LayerNorm"), hidden)?,
+            intermediate: reader.linear(&name("intermediate.dense"), feed_forward, hidden)?,
+            factor: None,
+            output: reader.linear(&name("output.dense"), hidden, feed_forward)?,
+            output_norm: reader.norm(&name("output.LayerNorm"), hidden)?,
         })
     }
+}
 
-    fn linear(&self, name: &str, n_rows: usize, n_columns: usize) -> Result<Linear, ModelError> {
+/// Reads what a layer is made of.
+#[derive(Clone, Copy)]
+pub(crate) struct Reader<'a> {
+    pub(crate) weights: &'a Weights,
+}
+
+impl Reader<'_> {
+    /// A product with what is added to it: `NAME.weight` and `NAME.bias`.
+    pub(crate) fn linear(self, name: &str, n_rows: usize, n_columns: usize) -> Result<Linear, ModelError> {
         Ok(Linear {
             matrix: self.weights.matrix(&format!("{name}.weight"), Some(n_rows), n_columns)?,
             bias: self.weights.vector(&format!("{name}.bias"), n_rows)?,
         })
     }
 
-    fn norm(&self, name: &str) -> Result<Norm, ModelError> {
-        let hidden = self.config.hidden;
+    /// A normalisation of states of `hidden` numbers.
+    pub(crate) fn norm(self, name: &str, hidden: usize) -> Result<Norm, ModelError> {
         Ok(Norm {
             gain: self.weights.vector(&format!("{name}.weight"), hidden)?,
             bias: self.weights.vector(&format!("{name}.bias"), hidden)?,

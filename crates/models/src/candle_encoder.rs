@@ -10,11 +10,13 @@ use crate::ModelError;
 use crate::bert::{Bert, Config, Embeddings, Linear, Norm};
 use crate::encoder::{Encoder, Gate, Tokens};
 use crate::manifest::Pooling;
+use crate::rotary::Rotary;
 
 /// The network with its matrices as `f32`.
 pub(crate) struct CandleEncoder {
     config: Config,
     embeddings: Embeddings,
+    rotary: Option<Rotary>,
     layers: Vec<LayerTensors>,
     pooling: Pooling,
 }
@@ -26,6 +28,7 @@ struct LayerTensors {
     attention_output: LinearTensors,
     attention_norm: NormTensors,
     intermediate: LinearTensors,
+    factor: Option<LinearTensors>,
     output: LinearTensors,
     output_norm: NormTensors,
 }
@@ -57,12 +60,14 @@ impl CandleEncoder {
                     attention_output: linear(&layer.attention_output).map_err(failed)?,
                     attention_norm: norm(&layer.attention_norm).map_err(failed)?,
                     intermediate: linear(&layer.intermediate).map_err(failed)?,
+                    factor: layer.factor.as_ref().map(linear).transpose().map_err(failed)?,
                     output: linear(&layer.output).map_err(failed)?,
                     output_norm: norm(&layer.output_norm).map_err(failed)?,
                 })
             })
             .collect::<Result<_, ModelError>>()?;
-        Ok(Self { config: bert.config.clone(), embeddings: bert.embeddings()?, layers, pooling })
+        let (config, embeddings) = (bert.config.clone(), bert.embeddings()?);
+        Ok(Self { config, embeddings, rotary: bert.rotary(), layers, pooling })
     }
 
     /// `None` when the gate ended it.
@@ -79,7 +84,10 @@ impl CandleEncoder {
             let attended = self.attention(&state, layer)?;
             let attended = layer.attention_output.forward(&attended)?;
             state = self.normalise(&(state + attended)?, &layer.attention_norm)?;
-            let widened = layer.intermediate.forward(&state)?.gelu_erf()?;
+            let mut widened = layer.intermediate.forward(&state)?.gelu_erf()?;
+            if let Some(factor) = &layer.factor {
+                widened = (widened * factor.forward(&state)?)?;
+            }
             let narrowed = layer.output.forward(&widened)?;
             state = self.normalise(&(state + narrowed)?, &layer.output_norm)?;
         }
@@ -97,8 +105,11 @@ impl CandleEncoder {
         let heads = |linear: &LinearTensors| {
             linear.forward(state)?.reshape((n_tokens, n_heads, head_size))?.transpose(0, 1)?.contiguous()
         };
-        let query = (heads(&layer.query)? / (head_size as f64).sqrt())?;
-        let scores = query.matmul(&heads(&layer.key)?.transpose(1, 2)?)?;
+        let (mut query, mut key) = (heads(&layer.query)?, heads(&layer.key)?);
+        if let Some(rotary) = &self.rotary {
+            (query, key) = (rotary.turn(&query)?, rotary.turn(&key)?);
+        }
+        let scores = (query / (head_size as f64).sqrt())?.matmul(&key.transpose(1, 2)?)?;
         let weights = candle_nn::ops::softmax_last_dim(&scores)?;
         weights.matmul(&heads(&layer.value)?)?.transpose(0, 1)?.reshape((n_tokens, hidden))
     }

@@ -12,9 +12,10 @@ use crate::bert::{Bert, Config, Embeddings, Norm};
 use crate::encoder::{Encoder, Gate, OpenGate, Tokens};
 use crate::kernels::{
     Activations, Blocks, Buffer, Head, Isa, Layout, PackedLinear, Scratch, attend, linear, linear_gelu,
-    normalise, quantise,
+    multiply_each, normalise, quantise, turn,
 };
 use crate::manifest::Pooling;
+use crate::rotary::Rotary;
 
 /// Tokens that go through the feed-forward part together: their widened activations (half a megabyte for 1,536
 /// numbers a token) should stay in the second-level cache beside the weights.
@@ -25,6 +26,7 @@ pub(crate) struct Int8Encoder {
     isa: Isa,
     config: Config,
     embeddings: Embeddings,
+    rotary: Option<Rotary>,
     layers: Vec<PackedLayer>,
     pooling: Pooling,
     /// Memory of threads that are not computing now.
@@ -36,7 +38,10 @@ struct PackedLayer {
     query_key_value: PackedLinear,
     attention_output: PackedLinear,
     attention_norm: Norm,
+    /// Followed by GELU.
     intermediate: PackedLinear,
+    /// What that is multiplied with, in networks with gates.
+    factor: Option<PackedLinear>,
     output: PackedLinear,
     output_norm: Norm,
 }
@@ -54,6 +59,8 @@ struct Workspace {
     portion_bytes: Activations,
     portion: Buffer<f32>,
     wide: Buffer<f32>,
+    /// `[PORTION, feed_forward]`: what `wide` is multiplied with, in networks with gates.
+    factors: Buffer<f32>,
     wide_bytes: Activations,
     scratch: Scratch,
 }
@@ -86,13 +93,14 @@ impl Int8Encoder {
                     attention_output: PackedLinear::new(&[&layer.attention_output], packing, narrow),
                     attention_norm: layer.attention_norm,
                     intermediate: PackedLinear::new(&[&layer.intermediate], packing, narrow),
+                    factor: layer.factor.map(|factor| PackedLinear::new(&[&factor], packing, narrow)),
                     output: PackedLinear::new(&[&layer.output], packing, wide),
                     output_norm: layer.output_norm,
                 })
             })
             .collect::<Result<_, ModelError>>()?;
-        let embeddings = bert.embeddings()?;
-        Ok(Some(Self { isa, config, embeddings, layers, pooling, idle: Mutex::new(Vec::new()) }))
+        let (embeddings, rotary) = (bert.embeddings()?, bert.rotary());
+        Ok(Some(Self { isa, config, embeddings, rotary, layers, pooling, idle: Mutex::new(Vec::new()) }))
     }
 
     fn workspace(&self, n_tokens: usize) -> Workspace {
@@ -107,6 +115,7 @@ impl Int8Encoder {
             portion_bytes: Activations::new(hidden, narrow),
             portion: Buffer::new(0),
             wide: Buffer::new(0),
+            factors: Buffer::new(0),
             wide_bytes: Activations::new(feed_forward, wide),
             scratch: Scratch::new(),
         });
@@ -118,6 +127,9 @@ impl Int8Encoder {
         workspace.portion_bytes.grow(n_portion);
         workspace.portion.grow(n_portion * hidden);
         workspace.wide.grow(n_portion * feed_forward);
+        if self.layers.iter().any(|layer| layer.factor.is_some()) {
+            workspace.factors.grow(n_portion * feed_forward);
+        }
         workspace.wide_bytes.grow(n_portion);
         workspace
     }
@@ -144,6 +156,18 @@ impl Int8Encoder {
         let product =
             Product { input: &workspace.state_bytes, n_rows: n_tokens, weights: &layer.query_key_value };
         self.multiply(product, heads, Some(size), false, group.split);
+        if let Some(rotary) = &self.rotary {
+            // The first two of three parts: queries and keys.
+            let mut rest = &mut heads[..2 * n_tokens * hidden];
+            while !rest.is_empty() {
+                for text in group.texts {
+                    let (rows, following) = rest.split_at_mut(text.ids.len() * size);
+                    let (cosines, sines) = rotary.first(text.ids.len());
+                    turn(self.isa, rows, size, cosines, sines);
+                    rest = following;
+                }
+            }
+        }
         let (queries, rest) = heads.split_at(n_tokens * hidden);
         let (keys, values) = rest.split_at(n_tokens * hidden);
         let attended = &mut workspace.attended.as_mut_slice()[..n_tokens * hidden];
@@ -175,8 +199,9 @@ impl Int8Encoder {
         workspace: &mut Workspace,
     ) {
         let Config { hidden, feed_forward, epsilon, .. } = self.config;
-        let Workspace { state, state_bytes, attended, portion_bytes, portion, wide, wide_bytes, .. } =
-            workspace;
+        let Workspace {
+            state, state_bytes, attended, portion_bytes, portion, wide, factors, wide_bytes, ..
+        } = workspace;
         let isa = self.isa;
         let tokens = first * hidden..(first + n_rows) * hidden;
         let state = &mut state.as_mut_slice()[tokens.clone()];
@@ -192,6 +217,12 @@ impl Int8Encoder {
 
         let product = Product { input: portion_bytes, n_rows, weights: &layer.intermediate };
         let block_columns = self.multiply(product, wide, None, true, split);
+        if let Some(weights) = &layer.factor {
+            let factors = &mut factors.as_mut_slice()[..n_rows * feed_forward];
+            let product = Product { input: portion_bytes, n_rows, weights };
+            self.multiply(product, factors, Some(block_columns), false, split);
+            multiply_each(isa, wide, factors);
+        }
         quantise(isa, Blocks { values: wide, n_rows, block_columns }, wide_bytes, 0..n_rows);
         let product = Product { input: wide_bytes, n_rows, weights: &layer.output };
         let block_columns = self.multiply(product, portion, None, false, split);

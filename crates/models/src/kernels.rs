@@ -273,6 +273,18 @@ entry_point!(
 );
 
 entry_point!(
+    /// Turns queries or keys of consecutive tokens, `size` numbers each, by rotary positions' cosines and sines.
+    turn => rowwise::turn,
+    (rows: &mut [f32], size: usize, cosines: &[f32], sines: &[f32])
+);
+
+entry_point!(
+    /// Multiplies each number with the one of `factors` at its place.
+    multiply_each => rowwise::multiply_each,
+    (values: &mut [f32], factors: &[f32])
+);
+
+entry_point!(
     /// Attention of one text and one head; the rows of `out` are `out_stride` apart.
     attend => attention::attend, on tiles amx::attend,
     (head: Head<'_>, scratch: &mut Scratch, out: &mut [f32], out_stride: usize)

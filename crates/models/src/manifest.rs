@@ -70,6 +70,8 @@ pub enum Architecture {
     Bert,
     /// Positions start at 2, after the padding id (XLM-R, multilingual-e5-base and -large, bge-m3).
     XlmRoberta,
+    /// An encoder with rotary positions and gates in its feed-forward part (gte-multilingual-base).
+    Gte,
     /// A decoder with rotary positions from 0 (Qwen3-Embedding).
     Qwen3,
 }
@@ -78,7 +80,7 @@ impl Architecture {
     /// Position of the first token.
     pub fn position_offset(self) -> usize {
         match self {
-            Self::Bert | Self::Qwen3 => 0,
+            Self::Bert | Self::Gte | Self::Qwen3 => 0,
             Self::XlmRoberta => 2,
         }
     }
@@ -154,7 +156,8 @@ impl Manifest {
         if !named(&manifest.weights) || !named(&manifest.tokenizer) {
             return Err(damaged("weights or tokenizer is not among the files".to_owned()));
         }
-        if manifest.purpose == Purpose::Rerank && manifest.architecture == Architecture::Qwen3 {
+        let has_scores = matches!(manifest.architecture, Architecture::Bert | Architecture::XlmRoberta);
+        if manifest.purpose == Purpose::Rerank && !has_scores {
             return Err(damaged("rerankers are networks of the families bert and xlm-roberta".to_owned()));
         }
         if manifest.file.iter().any(|entry| Path::new(&entry.name).components().count() != 1) {

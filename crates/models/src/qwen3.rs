@@ -12,6 +12,7 @@ use candle_core::{D, Device, Tensor};
 use crate::ModelError;
 use crate::encoder::{Encoder, Gate, Tokens};
 use crate::manifest::{Manifest, Pooling};
+use crate::rotary::Rotary;
 use crate::weights::{Matrix, Weights};
 
 /// What matters of the `config.json`.
@@ -32,6 +33,7 @@ struct Config {
 pub(crate) struct Qwen3Encoder {
     config: Config,
     words: Matrix,
+    rotary: Rotary,
     layers: Vec<Layer>,
     norm: Tensor,
     pooling: Pooling,
@@ -88,7 +90,9 @@ impl Qwen3Encoder {
             .map(|idx| read_layer(&weights, &config, &format!("{prefix}layers.{idx}.")))
             .collect::<Result<_, _>>()?;
         let norm = vector(&weights, &format!("{prefix}norm.weight"), config.hidden_size)?;
-        Ok(Self { config, words, layers, norm, pooling: manifest.pooling })
+        let rotary =
+            Rotary::new(&Rotary::frequencies(config.head_dim, config.rope_theta), manifest.max_tokens);
+        Ok(Self { config, words, rotary, layers, norm, pooling: manifest.pooling })
     }
 
     /// `None` when the gate ended it.
@@ -99,14 +103,13 @@ impl Qwen3Encoder {
             self.words.decode_row(id as usize, row);
         }
         let mut state = Tensor::from_vec(input, (n_tokens, hidden), &Device::Cpu)?;
-        let rotation = Rotation::new(n_tokens, &self.config)?;
         let mask = causal_mask(n_tokens)?;
         for layer in &self.layers {
             if !gate.pass() {
                 return Ok(None);
             }
             let normed = self.normalise(&state, &layer.input_norm)?;
-            let attended = self.attention(&normed, layer, &rotation, &mask)?;
+            let attended = self.attention(&normed, layer, &mask)?;
             state = (state + attended.matmul(&layer.attention_output)?)?;
             let normed = self.normalise(&state, &layer.feed_forward_norm)?;
             let gated = normed.matmul(&layer.gate)?.silu()?;
@@ -122,13 +125,7 @@ impl Qwen3Encoder {
         pooled.to_vec1().map(Some)
     }
 
-    fn attention(
-        &self,
-        state: &Tensor,
-        layer: &Layer,
-        rotation: &Rotation,
-        mask: &Tensor,
-    ) -> candle_core::Result<Tensor> {
+    fn attention(&self, state: &Tensor, layer: &Layer, mask: &Tensor) -> candle_core::Result<Tensor> {
         let (n_tokens, _) = state.dims2()?;
         let Config { num_attention_heads: n_heads, num_key_value_heads: n_groups, head_dim: size, .. } =
             self.config;
@@ -137,8 +134,8 @@ impl Qwen3Encoder {
         let query = by_head(self.normalise(&heads(&layer.query, n_heads)?, &layer.query_norm)?)?;
         let key = by_head(self.normalise(&heads(&layer.key, n_groups)?, &layer.key_norm)?)?;
         let value = by_head(heads(&layer.value, n_groups)?)?;
-        let query = (rotation.apply(&query)? / (size as f64).sqrt())?;
-        let key = rotation.apply(&key)?;
+        let query = (self.rotary.turn(&query)? / (size as f64).sqrt())?;
+        let key = self.rotary.turn(&key)?;
         let share = n_heads / n_groups;
         // One group of heads at a time: all scores of a long text together would take gigabytes.
         let attended = (0..n_groups)
@@ -173,39 +170,6 @@ impl Encoder for Qwen3Encoder {
         let failed = |error: candle_core::Error| ModelError::Failed(error.to_string());
         let encoded = texts.iter().map(|text| self.encode_one(text.ids, gate).map_err(failed));
         encoded.map(|vector| vector?.ok_or(ModelError::Cancelled)).collect()
-    }
-}
-
-/// Cosines and sines of the positions, `[n_tokens, head_dim / 2]`; number `i` of a head turns with `i + head_dim / 2`.
-struct Rotation {
-    cosines: Tensor,
-    sines: Tensor,
-}
-
-impl Rotation {
-    fn new(n_tokens: usize, config: &Config) -> candle_core::Result<Self> {
-        let half = config.head_dim / 2;
-        let angles = (0..n_tokens).flat_map(|position| {
-            (0..half).map(move |i| {
-                let exponent = -2.0 * i as f64 / config.head_dim as f64;
-                position as f64 * config.rope_theta.powf(exponent)
-            })
-        });
-        let (cosines, sines): (Vec<f32>, Vec<f32>) =
-            angles.map(|angle| (angle.cos() as f32, angle.sin() as f32)).unzip();
-        Ok(Self {
-            cosines: Tensor::from_vec(cosines, (n_tokens, half), &Device::Cpu)?,
-            sines: Tensor::from_vec(sines, (n_tokens, half), &Device::Cpu)?,
-        })
-    }
-
-    /// Turns `[n_heads, n_tokens, head_dim]`.
-    fn apply(&self, heads: &Tensor) -> candle_core::Result<Tensor> {
-        let half = heads.dim(D::Minus1)? / 2;
-        let (first, second) = (heads.narrow(D::Minus1, 0, half)?, heads.narrow(D::Minus1, half, half)?);
-        let turned_first = (first.broadcast_mul(&self.cosines)? - second.broadcast_mul(&self.sines)?)?;
-        let turned_second = (second.broadcast_mul(&self.cosines)? + first.broadcast_mul(&self.sines)?)?;
-        Tensor::cat(&[turned_first, turned_second], D::Minus1)
     }
 }
 

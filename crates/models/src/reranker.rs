@@ -37,7 +37,7 @@ pub fn load_reranker(dir: &Path, options: LoadOptions) -> Result<LocalReranker, 
         max_tokens: opened.manifest.max_tokens,
         n_separators: match opened.manifest.architecture {
             Architecture::XlmRoberta => 2,
-            Architecture::Bert | Architecture::Qwen3 => 1,
+            Architecture::Bert | Architecture::Gte | Architecture::Qwen3 => 1,
         },
         special,
         tokenizer: opened.tokenizer,

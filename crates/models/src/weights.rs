@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -125,6 +126,13 @@ impl Matrix {
     /// The numbers of a row.
     pub(crate) fn decode_row(&self, idx: usize, out: &mut [f32]) {
         self.format.decode_row(self.row(idx), out);
+    }
+
+    /// The rows of `range` as a matrix of their own.
+    pub(crate) fn rows(&self, range: Range<usize>) -> Self {
+        let row_bytes = self.bytes.len() / self.n_rows;
+        let bytes = self.bytes[range.start * row_bytes..range.end * row_bytes].to_vec();
+        Self { format: self.format, n_rows: range.len(), n_columns: self.n_columns, bytes }
     }
 
     /// All numbers, row after row.

@@ -3,6 +3,9 @@
 
 mod tiny;
 
+use candle_core::{DType, Device, Tensor};
+use candle_nn::{Activation, VarBuilder};
+use candle_transformers::models::stella_en_v5::{Config, Model, ModelVariant};
 use flightdeck_models::{Architecture, Embedder, Kernel, LoadOptions, ModelError, Pooling, load_with};
 
 fn cosine(left: &[f32], right: &[f32]) -> f32 {
@@ -11,7 +14,12 @@ fn cosine(left: &[f32], right: &[f32]) -> f32 {
 
 #[test]
 fn every_family_gives_the_reference_s_ids_and_vectors_on_every_kernel() {
-    for (family, pooling) in [(Architecture::Bert, Pooling::Cls), (Architecture::XlmRoberta, Pooling::Mean)] {
+    let families = [
+        (Architecture::Bert, Pooling::Cls),
+        (Architecture::XlmRoberta, Pooling::Mean),
+        (Architecture::Gte, Pooling::Cls),
+    ];
+    for (family, pooling) in families {
         let folder = tiny::model(family, pooling);
         for kernel in Kernel::available() {
             let model = load_with(folder.path(), LoadOptions { threads: 1, kernel }).expect("it loads");
@@ -82,6 +90,60 @@ fn a_decoder_gives_the_reference_s_ids_and_vectors() {
     }
     let portable = load_with(folder.path(), LoadOptions { threads: 1, kernel: Kernel::Portable });
     assert!(matches!(portable.err(), Some(ModelError::Failed(_))), "no integer kernel knows its layers");
+}
+
+#[test]
+fn gte_s_network_is_the_one_that_candle_transformers_computes() {
+    let config = Config {
+        variant: ModelVariant::Small,
+        vocab_size: 41,
+        hidden_size: 64,
+        intermediate_size: 96,
+        num_hidden_layers: 2,
+        num_attention_heads: 2,
+        max_position_embeddings: 40,
+        type_vocab_size: 1,
+        norm_eps: 1e-12,
+        scaling_factor: 8.0,
+        rope_theta: 20_000.0,
+        activation_fn: Activation::Gelu,
+        ..Config::default()
+    };
+    let weights =
+        std::fs::read(tiny::data(Architecture::Gte).join("model.safetensors")).expect("it is there");
+    let weights = VarBuilder::from_buffered_safetensors(weights, DType::F32, &Device::Cpu).expect("it reads");
+    let mut network = Model::new(&config, weights).expect("it has these sizes");
+    for case in tiny::golden(Architecture::Gte) {
+        let ids = Tensor::new(case.ids.as_slice(), &Device::Cpu).and_then(|ids| ids.unsqueeze(0));
+        let ids = ids.expect("a batch of one text");
+        let states = network.forward(&ids, &ids.ones_like().expect("a mask")).expect("it computes");
+        let first = states.get(0).and_then(|text| text.get(0)?.to_vec1::<f32>()).expect("a vector");
+        let length = cosine(&first, &first).sqrt();
+        let alike = cosine(&first, &case.vector) / length;
+        assert!(alike > 0.999_99, "{}: {alike}", case.text);
+    }
+}
+
+#[test]
+fn variants_of_gte_that_are_computed_differently_are_refused() {
+    let folder = tiny::model(Architecture::Gte, Pooling::Cls);
+    let path = folder.path().join("config.json");
+    let plain = std::fs::read_to_string(&path).expect("it is there");
+    for (was, is) in [
+        (r#""type": "ntk""#, r#""type": "yarn""#),
+        (r#""logn_attention_scale": false"#, r#""logn_attention_scale": true"#),
+        (r#""layer_norm_type": "layer_norm""#, r#""layer_norm_type": "rms_norm""#),
+        (r#""position_embedding_type": "rope""#, r#""position_embedding_type": "absolute""#),
+        (r#""hidden_act": "gelu""#, r#""hidden_act": "silu""#),
+        (r#""num_attention_heads": 2"#, r#""num_attention_heads": 0"#),
+    ] {
+        let changed = plain.replace(was, is);
+        assert_ne!(changed, plain, "{was} stands there");
+        std::fs::write(&path, changed).expect("it is written");
+        tiny::describe(folder.path(), Architecture::Gte, Pooling::Cls);
+        let loaded = load_with(folder.path(), LoadOptions { threads: 1, kernel: Kernel::Auto });
+        assert!(matches!(loaded.err(), Some(ModelError::Damaged { .. })), "{is}");
+    }
 }
 
 #[test]

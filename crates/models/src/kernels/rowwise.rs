@@ -152,6 +152,58 @@ pub(super) fn normalise<S: Simd>(
     }
 }
 
+/// Turns rows of `size` numbers: number `i` with number `i + size / 2`, by the angle whose cosine and sine stand at place
+/// `i` of the row's `size / 2`.
+///
+/// # Panics
+/// When the sizes do not fit each other.
+#[inline(always)]
+pub(super) fn turn<S: Simd>(simd: S, rows: &mut [f32], size: usize, cosines: &[f32], sines: &[f32]) {
+    let half = size / 2;
+    assert!(
+        size == 2 * half && half > 0 && half.is_multiple_of(S::LANES),
+        "halves of rows are whole vectors"
+    );
+    assert!(
+        rows.len() == 2 * cosines.len() && cosines.len() == sines.len() && rows.len().is_multiple_of(size),
+        "there is an angle for every two numbers"
+    );
+    for (row, angles) in rows.chunks_exact_mut(size).zip((0..cosines.len()).step_by(half)) {
+        let (first, second) = row.split_at_mut(half);
+        for column in (0..half).step_by(S::LANES) {
+            // SAFETY: `first` and `second` are `half` numbers, which are whole vectors, and so are the angles' from
+            // `angles` on, by the assertions above; `column` is the start of a vector.
+            unsafe {
+                let (left, right) = (first.as_mut_ptr().add(column), second.as_mut_ptr().add(column));
+                let cosine = simd.load(cosines.as_ptr().add(angles + column));
+                let sine = simd.load(sines.as_ptr().add(angles + column));
+                let (one, other) = (simd.load(left), simd.load(right));
+                simd.store(left, simd.sub(simd.mul(one, cosine), simd.mul(other, sine)));
+                simd.store(right, simd.mul_add(other, cosine, simd.mul(one, sine)));
+            }
+        }
+    }
+}
+
+/// Multiplies each of `values` with the one of `factors` at its place.
+///
+/// # Panics
+/// When there are not as many, or no whole vectors of them.
+#[inline(always)]
+pub(super) fn multiply_each<S: Simd>(simd: S, values: &mut [f32], factors: &[f32]) {
+    assert!(
+        values.len() == factors.len() && values.len().is_multiple_of(S::LANES),
+        "there is a factor for every number, in whole vectors"
+    );
+    for column in (0..values.len()).step_by(S::LANES) {
+        // SAFETY: both are whole vectors of the same length, and `column` is the start of one.
+        unsafe {
+            let value = values.as_mut_ptr().add(column);
+            simd.store(value, simd.mul(simd.load(value), simd.load(factors.as_ptr().add(column))));
+        }
+    }
+}
+
 /// Rounds rows of `values` to bytes, into the rows `out_rows` of `out`.
 ///
 /// # Panics

@@ -304,6 +304,42 @@ fn normalised_rows_equal_the_definition() {
 }
 
 #[test]
+fn turned_and_multiplied_rows_equal_the_definition() {
+    let mut random = Random(9);
+    for isa in Isa::available() {
+        for (n_rows, size) in [(1, 32), (3, 64), (17, 128)] {
+            let half = size / 2;
+            let numbers = random.numbers(n_rows * size);
+            let angles: Vec<f32> = random.numbers(n_rows * half).iter().map(|angle| angle * 7.0).collect();
+            let (cosines, sines): (Vec<f32>, Vec<f32>) =
+                angles.iter().map(|angle| (angle.cos(), angle.sin())).unzip();
+            let expected: Vec<f32> = (0..n_rows * size)
+                .map(|place| {
+                    let (row, column) = (place / size, place % size);
+                    let angle = angles[row * half + column % half];
+                    let (first, second) =
+                        (numbers[row * size + column % half], numbers[row * size + column % half + half]);
+                    if column < half {
+                        first * angle.cos() - second * angle.sin()
+                    } else {
+                        second * angle.cos() + first * angle.sin()
+                    }
+                })
+                .collect();
+            let mut found = numbers.clone();
+            turn(isa, &mut found, size, &cosines, &sines);
+            close(&found, &expected, 1e-5, isa.name());
+            let by = random.numbers(numbers.len());
+            let expected: Vec<f32> =
+                numbers.iter().zip(&by).map(|(number, factor)| number * factor).collect();
+            let mut found = numbers;
+            multiply_each(isa, &mut found, &by);
+            assert_eq!(found, expected, "{}", isa.name());
+        }
+    }
+}
+
+#[test]
 fn attention_equals_the_definition_for_every_length() {
     let mut random = Random(5);
     for isa in Isa::available() {

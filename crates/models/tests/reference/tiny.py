@@ -9,12 +9,16 @@ positions from 0, the first token's vector; XLM-R with a Unigram tokeniser, posi
 With `-reranker` behind the family's name, a head that makes one logit of the first token (BERT: pooler and classifier;
 XLM-R: dense and out_proj), and scores of pairs: `[CLS] a [SEP] b [SEP]` with token types 0 and 1, and
 `<s> a </s></s> b </s>`, of which only `b` is cut. Qwen3: a decoder with a byte-level tokeniser that appends
-`<|endoftext|>`, bfloat16, more heads for queries than for keys, the last token's vector.
+`<|endoftext|>`, bfloat16, more heads for queries than for keys, the last token's vector. gte: the names behind `new.`, queries,
+keys and values in one matrix, rotary positions made for eight times as many, GELU gates without biases, XLM-R's tokeniser,
+half floats, the first token's vector.
 Token ids come from the `tokenizers` package. Vectors are computed here in f64 from the stored numbers, in the way the
-papers describe (post-norm, erf GELU; for Qwen3 pre-norm, rotary positions, SwiGLU), independently of the code under test.
+papers describe (post-norm, erf GELU; for gte rotary positions and GEGLU too; for Qwen3 pre-norm, rotary positions, SwiGLU),
+independently of the code under test.
 
 Held once against `transformers` 5.24 on `torch` 2.15, in f64 with the same weights and ids: scores of both rerankers and
-vectors of the decoder differ by less than 1e-6, which is the rounding of the golden files.
+vectors of the decoder differ by less than 1e-6, which is the rounding of the golden files. gte's network is not among those;
+its vectors are held against candle-transformers' in families.rs.
 """
 
 import collections
@@ -148,6 +152,65 @@ class Net:
 
     def save(self, path):
         save(self.tensors, {np.float32: "F32", np.float16: "F16"}[self.dtype], path)
+
+
+class Gte:
+    prefix, theta, factor = "new.", 20000.0, 8.0
+    get, linear, norm = Net.get, Net.linear, Net.norm
+
+    def __init__(self, words, seed):
+        random = np.random.default_rng(seed)
+        self.tensors = {}
+
+        def add(name, *shape, around=0.0, spread=0.15):
+            self.tensors[self.prefix + name] = (around + spread * random.standard_normal(shape)).astype(np.float16)
+
+        def norm(name):
+            add(f"{name}.weight", HIDDEN, around=1.0)
+            add(f"{name}.bias", HIDDEN)
+
+        add("embeddings.word_embeddings.weight", words, HIDDEN, spread=1.0)
+        add("embeddings.token_type_embeddings.weight", 1, HIDDEN)
+        norm("embeddings.LayerNorm")
+        for layer in range(LAYERS):
+            at = f"encoder.layer.{layer}."
+            add(f"{at}attention.qkv_proj.weight", 3 * HIDDEN, HIDDEN)
+            add(f"{at}attention.qkv_proj.bias", 3 * HIDDEN)
+            add(f"{at}attention.o_proj.weight", HIDDEN, HIDDEN)
+            add(f"{at}attention.o_proj.bias", HIDDEN)
+            norm(f"{at}attn_ln")
+            add(f"{at}mlp.up_gate_proj.weight", 2 * WIDE, HIDDEN)
+            add(f"{at}mlp.down_proj.weight", HIDDEN, WIDE)
+            add(f"{at}mlp.down_proj.bias", HIDDEN)
+            norm(f"{at}mlp_ln")
+
+    def turn(self, x):
+        size = x.shape[-1]
+        half = size // 2
+        base = self.theta * self.factor
+        frequencies = base ** (-2 * np.arange(half) / size) / self.factor ** (2 / size)
+        angles = np.arange(x.shape[0])[:, None] * frequencies
+        cosines, sines = np.cos(angles)[:, None, :], np.sin(angles)[:, None, :]
+        first, second = x[..., :half], x[..., half:]
+        return np.concatenate([first * cosines - second * sines, second * cosines + first * sines], -1)
+
+    def states(self, ids):
+        x = self.get("embeddings.word_embeddings.weight")[ids] + self.get("embeddings.token_type_embeddings.weight")[0]
+        x = self.norm("embeddings.LayerNorm", x)
+        n, size = len(ids), HIDDEN // HEADS
+        for layer in range(LAYERS):
+            at = f"encoder.layer.{layer}."
+            q, k, v = self.linear(f"{at}attention.qkv_proj", x).reshape(n, 3, HEADS, size).swapaxes(0, 1)
+            q, k, v = (part.swapaxes(0, 1) for part in (self.turn(q), self.turn(k), v))
+            scores = q @ k.swapaxes(1, 2) / math.sqrt(size)
+            weights = np.exp(scores - scores.max(-1, keepdims=True))
+            weights /= weights.sum(-1, keepdims=True)
+            attended = (weights @ v).swapaxes(0, 1).reshape(n, HIDDEN)
+            x = self.norm(f"{at}attn_ln", x + self.linear(f"{at}attention.o_proj", attended))
+            up, gate = np.split(x @ self.get(f"{at}mlp.up_gate_proj.weight").T, 2, -1)
+            wide = up * gate * 0.5 * (1 + erf(gate / math.sqrt(2)))
+            x = self.norm(f"{at}mlp_ln", x + self.linear(f"{at}mlp.down_proj", wide))
+        return x
 
 
 class Decoder:
@@ -373,6 +436,28 @@ def encoders(folder):
         write(out, tokenizer, config, golden)
 
 
+def gated(folder):
+    out = pathlib.Path(folder) / "tiny-gte"
+    out.mkdir(parents=True, exist_ok=True)
+    words, tokenizer = unigram()
+    net = Gte(words, 6)
+    save(net.tensors, "F16", out / "model.safetensors")
+    reader = Tokenizer.from_str(json.dumps(tokenizer))
+    golden = []
+    for line in TEXTS:
+        ids = reader.encode(line).ids
+        if len(ids) > POSITIONS:
+            ids = ids[: POSITIONS - 1] + ids[-1:]
+        golden.append(case(line, ids, net.states(ids)[0]))
+    write(out, tokenizer, {
+        "model_type": "new", "hidden_size": HIDDEN, "num_hidden_layers": LAYERS, "num_attention_heads": HEADS,
+        "intermediate_size": WIDE, "max_position_embeddings": POSITIONS, "vocab_size": words, "layer_norm_eps": 1e-12,
+        "layer_norm_type": "layer_norm", "hidden_act": "gelu", "type_vocab_size": 1, "pack_qkv": True,
+        "position_embedding_type": "rope", "rope_theta": Gte.theta, "rope_scaling": {"type": "ntk", "factor": Gte.factor},
+        "logn_attention_clip1": False, "logn_attention_scale": False,
+    }, golden)
+
+
 def case(line, ids, vector):
     vector = vector / np.linalg.norm(vector)
     return {"text": line, "ids": ids, "vector": [round(float(x), 6) for x in vector]}
@@ -426,5 +511,5 @@ def decoders(folder):
 
 
 if __name__ == "__main__":
-    for make in (encoders, rerankers, decoders):
+    for make in (encoders, rerankers, gated, decoders):
         make(sys.argv[1])

@@ -36,6 +36,7 @@ pub fn data_of(family: Architecture, purpose: Purpose) -> PathBuf {
         (Architecture::XlmRoberta, Purpose::Embed) => "tiny-xlm-roberta",
         (Architecture::Bert, Purpose::Rerank) => "tiny-bert-reranker",
         (Architecture::XlmRoberta, Purpose::Rerank) => "tiny-xlm-roberta-reranker",
+        (Architecture::Gte, _) => "tiny-gte",
         (Architecture::Qwen3, _) => "tiny-qwen3",
     };
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
