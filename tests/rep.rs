@@ -305,8 +305,24 @@ fn who_asks_which_machine_fits_gets_the_machine_its_figures_and_a_customer_who_h
     let answer = server.chat("冷冻食品用什么包装机", "internal")["answer"].to_string();
     assert!(answer.contains("**1. FP-60") && answer.contains("**2. FP-120H"), "{answer}");
     // What the company does not make is not recommended.
-    let reply = server.chat("推荐哪款洗瓶机", "internal");
-    assert!(!reply["answer"].as_str().unwrap().contains("**1."), "{reply}");
+    assert_eq!(server.chat("推荐哪款洗瓶机", "internal")["refused"], true);
+}
+
+#[test]
+fn a_machine_that_is_too_slow_is_not_recommended() {
+    let data = own_sample_data();
+    let server = Server::start(&sample_knowledge(), data.path());
+    let answer = |question| server.chat(question, "internal")["answer"].as_str().unwrap().to_owned();
+    let fast = answer("客户一小时要 8000 瓶，推荐哪款灌装机？");
+    assert!(fast.starts_with("**1. FL-24"), "{fast}");
+    assert!(fast.contains("9,000 瓶/小时") && !fast.contains("FL-12"), "{fast}");
+    let fastest = answer("每分钟 350 瓶，推荐哪款贴标机？");
+    assert!(fastest.starts_with("**1. LB-500R") && !fastest.contains("LB-300S"), "{fastest}");
+    let none = answer("一小时 1.2 万瓶，用什么灌装机？");
+    assert!(
+        none.starts_with("按资料里的数字，没有一台达到所问的产能") && none.contains("**1. FL-24"),
+        "{none}"
+    );
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::followups::follow_ups;
 use crate::generate::Material;
 use crate::intent::Names;
 use crate::plan::Ranking;
-use crate::question::{Language, Understanding, understand};
+use crate::question::{Language, Understanding, understand, without_measure};
 use crate::support::{self, Signs};
 use crate::tone::Tone;
 use crate::{
@@ -193,7 +193,7 @@ pub(crate) fn answer_by(
     let Asking { audience, day, index, names, .. } = *asking;
     let text = meaning.text.as_str();
     let corrected = index.corrected(text);
-    let text = corrected.as_deref().unwrap_or(text);
+    let text = &without_measure(corrected.as_deref().unwrap_or(text));
     let told =
         asking.wanted.or(meaning.wanted).or_else(|| intent::by_words(text, names).map(|(intent, _)| intent));
     let first_guess = told.unwrap_or(Intent::Other);
@@ -247,13 +247,14 @@ pub(crate) fn answer_by(
             let is_compared = compare::is_asked(&question)
                 && compare::compose(&question, &passages, index, audience, day, &mut draft);
             let kind = recommend::kind_asked(&question).filter(|_| !is_compared);
-            let is_recommended = match kind {
+            // A machine that the company has not, and that nothing found speaks of, is refused below.
+            let is_settled = match kind {
                 Some(kind) => {
                     recommend::compose(&question, &kind, &passages, index, (audience, day), &mut draft)?
                 }
-                None => false,
+                None => is_compared,
             };
-            if !is_compared && !is_recommended {
+            if !is_settled {
                 facts::compose(&question, &passages, index, &mut draft);
             }
         }

@@ -10,6 +10,7 @@ use flightdeck_retrieval::{Index, Passage, fold_text, is_han};
 use crate::contradictions;
 use crate::draft::Draft;
 use crate::products::sheet_of;
+use crate::quantities::states_duration;
 use crate::question::{self, Language, Understanding};
 use crate::support::{is_about, names_model};
 use crate::units::{Evidence, Form, cosine_over, units_with};
@@ -236,7 +237,11 @@ fn score(question: &Understanding, read: &[Source<'_>], index: &Index) -> Vec<Sc
                 })
                 .sum();
             let total: f32 = question.words.iter().map(|word| word.rarity).sum::<f32>().max(f32::EPSILON);
-            let has_figure = unit.words.bytes().any(|b| b.is_ascii_digit());
+            let has_figure = if question.wants_duration {
+                states_duration(&unit.words)
+            } else {
+                unit.words.bytes().any(|b| b.is_ascii_digit())
+            };
             // A row of a table is a figure with its name; in prose the figure may belong to something else.
             let figure = match (question.wants_figure && has_figure, unit.form) {
                 (true, Form::Row) => 0.3,

@@ -25,6 +25,7 @@ mod plan;
 mod products;
 mod prompts;
 mod proposals;
+mod quantities;
 mod question;
 mod recommend;
 mod refusal;

@@ -52,6 +52,8 @@ pub(crate) struct Understanding {
     pub models: Vec<String>,
     /// Whether a figure is asked for.
     pub wants_figure: bool,
+    /// Whether that figure is a time that something takes.
+    pub wants_duration: bool,
     pub customer: CustomerProfile,
     /// Who will read the answer.
     pub audience: Audience,
@@ -217,6 +219,29 @@ const FRAME_WORDS: &[&str] = &[
     "现成",
 ];
 
+/// Words that ask how long something takes.
+const DURATION_WORDS: &[&str] = &[
+    "多久",
+    "多长时间",
+    "几天",
+    "多少天",
+    "几小时",
+    "几个小时",
+    "多少小时",
+    "几分钟",
+    "多少分钟",
+    "几个月",
+    "多少个月",
+    "几周",
+    "几年",
+    "停多",
+    "how long",
+    "how soon",
+    "how many days",
+    "how many hours",
+    "how many minutes",
+];
+
 const FIGURE_WORDS: &[&str] = &[
     "多少",
     "几",
@@ -269,6 +294,31 @@ static ATTRIBUTES: LazyLock<Vec<Vec<&'static str>>> = LazyLock::new(|| {
     groups.map(|line| line.split(',').map(str::trim).collect()).collect()
 });
 
+/// Verbs that are said with a measure word behind them.
+const MEASURED: &str = "换报打装发加改配试算租修";
+/// Measure words that count nothing where a thing follows them.
+const MEASURES: &[&str] = &["一个", "一次", "一下", "个"];
+/// What may follow a measure word other than a thing.
+const NO_THING: &str = "要多得花停用几是需就能才的了和跟小月半性人体别头百工星";
+
+/// The question without measure words that count nothing: `换个瓶型` and `报个价` are 换瓶型 and 报价, in words that documents
+/// have.
+pub(crate) fn without_measure(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        plain.push(c);
+        rest = &rest[c.len_utf8()..];
+        if MEASURED.contains(c)
+            && let Some(thing) = MEASURES.iter().find_map(|measure| rest.strip_prefix(measure))
+            && thing.chars().next().is_some_and(|next| is_han(next) && !NO_THING.contains(next))
+        {
+            rest = thing;
+        }
+    }
+    plain
+}
+
 /// Reads a question against an index.
 pub(crate) fn understand(
     text: &str,
@@ -304,14 +354,16 @@ pub(crate) fn understand(
             Word { rarity: index.rarity(&text), unknown, is_absent, alternatives, text }
         })
         .collect();
-    let wants_figure = FIGURE_WORDS.iter().any(|word| folded.contains(word));
+    let asks = |words: &[&str]| words.iter().any(|word| folded.contains(word));
+    let wants_duration = asks(DURATION_WORDS);
     Understanding {
         text: text.to_owned(),
         language: if text.chars().any(is_han) { Language::Chinese } else { Language::English },
         intent,
         words,
         models: models(&folded),
-        wants_figure,
+        wants_figure: wants_duration || asks(FIGURE_WORDS),
+        wants_duration,
         customer,
         audience,
     }
@@ -471,7 +523,23 @@ pub(crate) fn models(folded: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::models;
+    use super::{models, without_measure};
+
+    #[test]
+    fn measure_words_that_count_nothing_are_left_out() {
+        for (said, meant) in [
+            ("换个瓶型要停多久机", "换瓶型要停多久机"),
+            ("先报个价", "先报价"),
+            ("换一次标多久", "换标多久"),
+            ("膜卷多久换一次", "膜卷多久换一次"),
+            ("装一个小时", "装一个小时"),
+            ("换一次要多久", "换一次要多久"),
+            ("做个性化标签", "做个性化标签"),
+            ("一个人换个大瓶", "一个人换大瓶"),
+        ] {
+            assert_eq!(without_measure(said), meant);
+        }
+    }
 
     #[test]
     fn model_numbers_are_recognised_however_hyphenated() {

@@ -14,6 +14,7 @@ use crate::draft::{Draft, without_marks};
 use crate::facts::NEARNESS_WEIGHT;
 use crate::plan::{self, Ranking};
 use crate::products::sheet_of;
+use crate::quantities::{Rate, rates};
 use crate::question::{Understanding, models};
 use crate::units::{Evidence, Form, cosine_over, units};
 
@@ -27,6 +28,9 @@ const LIKE: f32 = 0.75;
 const COVERAGE: f32 = 0.5;
 /// What the best case about the machine is worth, times its fit's share of the best one's.
 const HAS_ONE: f32 = 0.5;
+/// What a sentence is worth, as evidence, that says that a machine does as much in a time as is asked for; half of it for one
+/// that names another rate.
+const KEEPS_UP: f32 = 1.0;
 /// Among so many sentences and rows a sheet's first figure is looked for.
 const OPENING: usize = 6;
 /// A sentence that says what a machine is has at least so many characters.
@@ -72,11 +76,12 @@ fn kind_in(text: &str) -> Option<String> {
     (2..chars.len())
         .filter(|at| chars[*at] == '机' && !matches!(chars.get(at + 1), Some('器' | '型')))
         .map(|at| &chars[at - 2..at])
-        .find(|kind| kind.iter().all(|c| is_han(*c)) && !kind.contains(&'款') && !kind.contains(&'么'))
+        .find(|kind| kind.iter().all(|c| is_han(*c) && !['款', '么', '的', '种', '台'].contains(c)))
         .map(|kind| kind.iter().collect())
 }
 
-/// Writes which machines fit; `false`, with nothing written, where the company has none of the kind.
+/// Writes which machines fit. Where the company has none of the kind nothing is written, and it is `false` if what was found
+/// speaks of the kind all the same.
 ///
 /// # Errors
 /// As [`Index::search`], which looks for the cases.
@@ -93,9 +98,24 @@ pub(crate) fn compose(
             && is_of_kind(document, kind)
             && index.superseded_by(&document.id, audience, day).is_none()
     });
-    let sheets: Vec<&Arc<Document>> = sheets.collect();
+    let mut sheets: Vec<&Arc<Document>> = sheets.collect();
     if sheets.is_empty() {
-        return Ok(false);
+        let machine = format!("{kind}机");
+        let speaks_of_it = |passage: &Passage| {
+            let words = [passage.document.title.as_str(), passage.chunk.text(&passage.document)];
+            words.iter().any(|words| fold_text(words).contains(&machine))
+        };
+        return Ok(!passages.iter().any(speaks_of_it));
+    }
+    let wanted = rates(&question.text).into_iter().next();
+    if let Some(wanted) = &wanted
+        && !keep_fast_enough(&mut sheets, |sheet| most_of(sheet, kind, wanted, index), wanted.per_hour)
+    {
+        draft.line().frame(question.language.pick(
+            "按资料里的数字，没有一台达到所问的产能，最接近的是：",
+            "By the figures in the knowledge no machine does as much; the nearest:",
+        ));
+        draft.line();
     }
     let for_cases = Understanding { intent: Intent::FindCases, ..question.clone() };
     let of_cases = plan::retrieve(&for_cases, index, (audience, day), Ranking::default())?;
@@ -107,9 +127,8 @@ pub(crate) fn compose(
     let best = fits[0].score;
     fits.retain(|fit| fit.score >= CLOSE * best);
     fits.truncate(MACHINES);
-    // Every sentence of a sheet may say what kind of machine it is.
-    let kind = index.terms(kind);
     let vector = index.question_vector(&question.text).unwrap_or_default();
+    let asked = Asked { question, kind, wanted: wanted.as_ref(), vector: &vector };
     for (nth, fit) in fits.iter().enumerate() {
         draft.line().frame(if nth == 0 { "" } else { "\n" });
         draft.frame(&format!("**{}. {}**", nth + 1, without_marks(&fit.sheet.title)));
@@ -117,11 +136,13 @@ pub(crate) fn compose(
             let why = fit.facets.join(question.language.pick("、", ", "));
             draft.line().frame(&format!("- {}{why}", question.language.pick("合适在：", "Fits in: ")));
         }
-        for evidence in evidence(question, (&kind, &vector), fit.sheet, index) {
+        for evidence in evidence(asked, fit.sheet, index) {
             draft.line().frame("- ").state(&evidence);
         }
-        let result = fit.case.and_then(|case| cases::evidence(question, case, index).into_iter().next());
-        if let Some(result) = result {
+        // What a case says of another machine would speak for the wrong one.
+        let is_about_this = |evidence: &Evidence| is_of_its_own(&evidence.unit.words, fit.sheet, asked.kind);
+        let stated = fit.case.map(|case| cases::evidence(question, case, index)).unwrap_or_default();
+        if let Some(result) = stated.into_iter().find(is_about_this) {
             let customer = without_marks(&result.document.title);
             draft
                 .line()
@@ -133,6 +154,21 @@ pub(crate) fn compose(
         }
     }
     Ok(true)
+}
+
+/// Leaves the machines that do at least `wanted` pieces in an hour or whose sheets do not say; where all say less, the fastest,
+/// and returns `false`.
+fn keep_fast_enough(
+    sheets: &mut Vec<&Arc<Document>>,
+    most: impl Fn(&Document) -> Option<f64>,
+    wanted: f64,
+) -> bool {
+    let stated: Vec<f64> = sheets.iter().map(|sheet| most(sheet).unwrap_or(f64::INFINITY)).collect();
+    let fastest = stated.iter().copied().fold(0.0, f64::max);
+    let least = wanted.min(fastest);
+    let mut stated = stated.into_iter();
+    sheets.retain(|_| stated.next().is_some_and(|most| most >= least));
+    fastest >= wanted
 }
 
 /// Whether a sheet's title, tags or keywords name the kind of machine.
@@ -177,13 +213,51 @@ fn fit<'a>(
     Fit { sheet, score, facets, case: case.map(|(case, _)| *case) }
 }
 
+/// Whether what is said is said of the sheet's own machine: neither another model nor another kind of machine is named.
+fn is_of_its_own(words: &str, sheet: &Document, kind: &str) -> bool {
+    let folded = fold_text(words);
+    let own = models(&fold_text(&sheet.title));
+    models(&folded).iter().all(|model| own.contains(model))
+        && kind_in(&folded).is_none_or(|named| named == kind)
+}
+
+/// The most pieces in an hour that a sheet says of its machine; `None` where it says no such rate.
+fn most_of(sheet: &Document, kind: &str, wanted: &Rate, index: &Index) -> Option<f64> {
+    let units = index.chunks(&sheet.id).iter().flat_map(|chunk| units(sheet, chunk));
+    let own = units.filter(|unit| is_of_its_own(&unit.words, sheet, kind));
+    let stated = own.flat_map(|unit| rates(&unit.words)).filter(|rate| rate.of == wanted.of);
+    stated.map(|rate| rate.per_hour).reduce(f64::max)
+}
+
+/// What was asked, for weighing a sheet's sentences.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    question: &'a Understanding,
+    kind: &'a str,
+    /// How much a machine must do in a time.
+    wanted: Option<&'a Rate>,
+    /// Of the question; empty where there is none.
+    vector: &'a [f32],
+}
+
+impl Asked<'_> {
+    /// What a sentence is worth for saying how much the machine does.
+    fn rate_gain(self, words: &str, sheet: &Document) -> f32 {
+        let Some(wanted) = self.wanted.filter(|_| is_of_its_own(words, sheet, self.kind)) else { return 0.0 };
+        let stated = rates(words).into_iter().filter(|rate| rate.of == wanted.of);
+        match stated.map(|rate| rate.per_hour).reduce(f64::max) {
+            Some(most) if most >= wanted.per_hour => KEEPS_UP,
+            Some(_) => KEEPS_UP / 2.0,
+            None => 0.0,
+        }
+    }
+}
+
 /// What a sheet says first of its machine, a figure if it can, and what else of it comes nearest to the question.
-fn evidence(
-    question: &Understanding,
-    (kind, vector): (&HashSet<String>, &[f32]),
-    sheet: &Arc<Document>,
-    index: &Index,
-) -> Vec<Evidence> {
+fn evidence(asked: Asked<'_>, sheet: &Arc<Document>, index: &Index) -> Vec<Evidence> {
+    let Asked { question, kind, vector, .. } = asked;
+    // Every sentence of a sheet may say what kind of machine it is.
+    let kind: HashSet<String> = index.terms(kind);
     let mut found: Vec<(f32, Evidence)> = Vec::new();
     for chunk in index.chunks(&sheet.id) {
         let stretches = if vector.is_empty() { Vec::new() } else { index.nearness(vector, sheet, chunk) };
@@ -195,7 +269,8 @@ fn evidence(
             let mut terms = index.terms(&unit.words);
             terms.retain(|term| !kind.contains(term));
             let cosine = cosine_over(&stretches, &unit.span).unwrap_or(0.0);
-            let near = question.coverage(&terms) + NEARNESS_WEIGHT * cosine;
+            let near =
+                question.coverage(&terms) + NEARNESS_WEIGHT * cosine + asked.rate_gain(&unit.words, sheet);
             found.push((near, Evidence { document: sheet.clone(), chunk: chunk.clone(), unit }));
         }
     }

@@ -10,6 +10,7 @@ use flightdeck_corpus::Document;
 use flightdeck_retrieval::{Index, Passage, fold_text};
 
 use crate::draft::{Draft, without_marks};
+use crate::quantities::{running_time, time_limit};
 use crate::question::{Language, Understanding};
 use crate::units::{Evidence, Form, units};
 
@@ -113,6 +114,9 @@ fn ranked<'a>(question: &Understanding, passages: &'a [Passage]) -> Vec<Found<'a
 pub(crate) fn compose(question: &Understanding, passages: &[Passage], index: &Index, draft: &mut Draft) {
     let zh = question.language == Language::Chinese;
     let mut found = ranked(question, passages);
+    if let Some(limit) = time_limit(&question.text) {
+        keep_short(&mut found, limit, question.language, draft);
+    }
     if !asks_for_effect(question) {
         let best = found.first().map_or(0.0, |video| video.score);
         found.retain(|video| video.score >= 0.6 * best);
@@ -126,6 +130,12 @@ pub(crate) fn compose(question: &Understanding, passages: &[Passage], index: &In
             && let Some(span) = &field.span
         {
             draft.line().frame("- ").state_as(field.value.trim(), document, first, span.clone());
+        }
+        if let Some(field) = document.field("duration")
+            && let Some(span) = &field.span
+        {
+            draft.line().frame(if zh { "- 时长：" } else { "- Length: " });
+            draft.state_as(field.value.trim(), document, first, span.clone());
         }
         effect_line(document, first, zh, draft);
         if let Some(evidence) = moment(question, video.passage, index) {
@@ -141,6 +151,22 @@ pub(crate) fn compose(question: &Understanding, passages: &[Passage], index: &In
             });
         }
     }
+}
+
+/// Leaves the videos that are no longer than `limit` seconds; where there is none, the shortest, after saying so.
+fn keep_short(found: &mut Vec<Found<'_>>, limit: f64, language: Language, draft: &mut Draft) {
+    let seconds = |video: &Found<'_>| {
+        video.document.field("duration").and_then(|field| running_time(&field.value)).unwrap_or(f64::INFINITY)
+    };
+    let shortest = found.iter().map(seconds).fold(f64::INFINITY, f64::min);
+    if shortest.is_finite() && shortest > limit {
+        draft.line().frame(
+            language
+                .pick("相关的视频都比这长，最短的是：", "All videos about this are longer; the shortest:"),
+        );
+        draft.line();
+    }
+    found.retain(|video| seconds(video) <= limit.max(shortest));
 }
 
 /// The effect figures in one line, cited from the first to the last of them.

@@ -116,6 +116,23 @@ impl Analyzer {
         terms
     }
 
+    /// The terms of a question, without the pairs of characters that are nothing but stop words: 么办 and 问我 are about
+    /// nothing, and rare enough in documents to weigh much.
+    pub fn question_terms(&self, text: &str) -> Vec<Term> {
+        let folded = fold(text);
+        let words = self.segments(&folded.text).into_iter();
+        let stop: Vec<Range<usize>> =
+            words.filter(|(word, _)| is_stop_word(word)).map(|(_, at)| folded.original(at)).collect();
+        let says_something = |term: &Term| {
+            let shared =
+                |at: &Range<usize>| at.end.min(term.span.end).saturating_sub(at.start.max(term.span.start));
+            stop.iter().map(shared).sum::<usize>() < term.span.len()
+        };
+        let mut terms = self.terms(text);
+        terms.retain(|term| term.kind != TermKind::Bigram || says_something(term));
+        terms
+    }
+
     /// The words of `text` in their order, without overlaps, stop words left out: for coverage and keywords.
     pub fn plain_words(&self, text: &str) -> Vec<String> {
         let folded = fold(text);

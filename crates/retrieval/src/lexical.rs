@@ -471,7 +471,7 @@ impl Lexical {
     /// written.
     pub fn query_terms(&self, analyzer: &Analyzer, question: &str) -> QueryTerms {
         let mut terms = QueryTerms::default();
-        for term in analyzer.terms(question) {
+        for term in analyzer.question_terms(question) {
             terms.add(&term, 1.0, |known, boost| known + boost);
         }
         terms.n_written = terms.weighted.len();

@@ -74,7 +74,8 @@ impl Spelling {
                     continue;
                 };
                 let right = word.chars().zip(stretch).filter(|(a, b)| a == *b).count();
-                if right > 0 && *word != written {
+                // Who slips keeps at least half: `同行好` is not 同型号.
+                if 2 * right >= length && *word != written {
                     corrected.push_str(word);
                     changed = true;
                     at += length;
