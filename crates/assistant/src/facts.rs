@@ -51,6 +51,9 @@ pub(crate) const NEARNESS_WEIGHT: f32 = 1.5;
 /// What the words of title and headings count for against the unit's own.
 const CONTEXT_WEIGHT: f32 = 0.5;
 
+/// The same where a list is asked for, whose title says what its lines are.
+const LISTED: f32 = 0.9;
+
 /// A unit with how well it answers.
 struct Scored {
     evidence: Evidence,
@@ -232,7 +235,11 @@ fn score(question: &Understanding, read: &[Source<'_>], index: &Index) -> Vec<Sc
                     let own = word.stands_in(&terms);
                     // What a sheet says of its product it need not repeat in every row.
                     let is_model = question.models.contains(&word.text);
-                    let context = if is_model { 1.0 } else { CONTEXT_WEIGHT };
+                    let context = match (is_model, question.wants_list) {
+                        (true, _) => 1.0,
+                        (false, true) => LISTED,
+                        (false, false) => CONTEXT_WEIGHT,
+                    };
                     word.rarity * own.max(context * word.stands_in(&heading_terms))
                 })
                 .sum();

@@ -128,12 +128,19 @@ fn is_name(name: &str) -> bool {
         && !name.starts_with('某')
 }
 
+/// Whether the parts of a phrase, parted by `*`, stand in the question in their order.
+fn says(question: &str, phrase: &str) -> bool {
+    let find = |rest: &str, part: &str| rest.find(part).map(|at| at + part.len());
+    let mut parts = phrase.split('*');
+    parts.try_fold(0, |from, part| find(&question[from..], part).map(|behind| from + behind)).is_some()
+}
+
 /// Scores by intent; several cues of one entry count a little more than one.
 pub(crate) fn by_words(question: &str, names: &Names) -> Option<(Intent, f32)> {
     let question = format!(" {} ", fold_text(question));
     let mut scores: Vec<(Intent, f32)> = Vec::new();
     for cue in CUES.iter() {
-        let n_hits = cue.phrases.iter().filter(|phrase| question.contains(phrase.as_str())).count();
+        let n_hits = cue.phrases.iter().filter(|phrase| says(&question, phrase)).count();
         if n_hits > 0 {
             let score = cue.weight * (1.0 + 0.25 * (n_hits.min(4) - 1) as f32);
             match scores.iter_mut().find(|(intent, _)| *intent == cue.intent) {

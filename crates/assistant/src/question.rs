@@ -52,6 +52,8 @@ pub(crate) struct Understanding {
     pub models: Vec<String>,
     /// Whether a figure is asked for.
     pub wants_figure: bool,
+    /// Whether what there is of something is asked for (`有哪些证书`).
+    pub wants_list: bool,
     /// Whether that figure is a time that something takes.
     pub wants_duration: bool,
     pub customer: CustomerProfile,
@@ -242,6 +244,11 @@ const DURATION_WORDS: &[&str] = &[
     "how many minutes",
 ];
 
+/// Words that ask for all that there is.
+const LIST_WORDS: &[&str] =
+    &["哪些", "有什么", "有啥", "哪几", "清单", "列一下", "列出", "list", "what kinds"];
+
+/// Words that ask for a figure of any kind.
 const FIGURE_WORDS: &[&str] = &[
     "多少",
     "几",
@@ -364,6 +371,7 @@ pub(crate) fn understand(
         models: models(&folded),
         wants_figure: wants_duration || asks(FIGURE_WORDS),
         wants_duration,
+        wants_list: asks(LIST_WORDS),
         customer,
         audience,
     }

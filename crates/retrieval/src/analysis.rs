@@ -33,6 +33,15 @@ pub(crate) struct Term {
     pub span: Range<usize>,
 }
 
+/// What a question is looked up by.
+#[derive(Debug, Default)]
+pub(crate) struct QuestionTerms {
+    /// What a passage that answers would have.
+    pub expected: Vec<Term>,
+    /// Pairs of characters with one of a stop word (户说 of 客户说): a passage may well answer without them.
+    pub accidental: Vec<Term>,
+}
+
 /// The dictionary without any words of a company, as long as somebody uses it: it takes 20 MB, and as a rule nobody does.
 fn default_jieba() -> Arc<Jieba> {
     static IN_USE: Mutex<Weak<Jieba>> = Mutex::new(Weak::new());
@@ -116,20 +125,23 @@ impl Analyzer {
         terms
     }
 
-    /// The terms of a question, without the pairs of characters that are nothing but stop words: 么办 and 问我 are about
+    /// The terms of a question. Pairs of characters that are nothing but stop words (么办, 问我) are left out: they are about
     /// nothing, and rare enough in documents to weigh much.
-    pub fn question_terms(&self, text: &str) -> Vec<Term> {
+    pub fn question_terms(&self, text: &str) -> QuestionTerms {
         let folded = fold(text);
         let words = self.segments(&folded.text).into_iter();
         let stop: Vec<Range<usize>> =
             words.filter(|(word, _)| is_stop_word(word)).map(|(_, at)| folded.original(at)).collect();
-        let says_something = |term: &Term| {
+        let mut terms = QuestionTerms::default();
+        for term in self.terms(text) {
             let shared =
                 |at: &Range<usize>| at.end.min(term.span.end).saturating_sub(at.start.max(term.span.start));
-            stop.iter().map(shared).sum::<usize>() < term.span.len()
-        };
-        let mut terms = self.terms(text);
-        terms.retain(|term| term.kind != TermKind::Bigram || says_something(term));
+            match stop.iter().map(shared).sum::<usize>() {
+                n_stop if n_stop == 0 || term.kind != TermKind::Bigram => terms.expected.push(term),
+                n_stop if n_stop < term.span.len() => terms.accidental.push(term),
+                _ => {}
+            }
+        }
         terms
     }
 
@@ -446,6 +458,18 @@ mod tests {
     #[test]
     fn chinese_gives_words_and_bigrams() {
         check("贴标机提速", &["贴标", "标机", "机提", "提速"]);
+    }
+
+    #[test]
+    fn pairs_with_a_stop_word_s_characters_are_not_expected_of_an_answer() {
+        let QuestionTerms { expected, accidental } = Analyzer::new([]).question_terms("客户说没有气源怎么办");
+        let pairs = |terms: &[Term]| -> Vec<String> {
+            let pairs = terms.iter().filter(|term| term.kind == TermKind::Bigram);
+            pairs.map(|term| term.text.clone()).collect()
+        };
+        assert_eq!(pairs(&expected), ["客户", "没有", "有气", "气源"]);
+        assert_eq!(pairs(&accidental), ["户说", "说没", "源怎"]);
+        assert!(expected.iter().any(|term| term.kind == TermKind::Word && term.text == "气源"));
     }
 
     #[test]

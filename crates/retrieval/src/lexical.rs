@@ -19,7 +19,7 @@ use tantivy::postings::SegmentPostings;
 use tantivy::schema::{Field, IndexRecordOption, Schema, TantivyDocument, TextFieldIndexing, TextOptions};
 use tantivy::{DocSet as _, Index, ReloadPolicy, Searcher, TERMINATED};
 
-use crate::analysis::{Analyzer, Term, TermKind, is_stop_word};
+use crate::analysis::{Analyzer, QuestionTerms, Term, TermKind, is_stop_word};
 use crate::cache::{TextKey, keys_from, text_key};
 use crate::explain::{AskedWord, Place, WordHit, WordSort};
 use crate::filter::Allowed;
@@ -401,7 +401,7 @@ impl Lexical {
         for (idx, (term, boost)) in terms.weighted.iter().enumerate() {
             let (zones, weight) = self.zones_of(term.kind, settings);
             let worth = zones.add(&term.text, weight * boost, &zone_weights, &mut scores)?;
-            if idx < terms.n_written {
+            if idx < terms.n_expected {
                 full += worth;
             }
         }
@@ -471,7 +471,12 @@ impl Lexical {
     /// written.
     pub fn query_terms(&self, analyzer: &Analyzer, question: &str) -> QueryTerms {
         let mut terms = QueryTerms::default();
-        for term in analyzer.question_terms(question) {
+        let QuestionTerms { expected, accidental } = analyzer.question_terms(question);
+        for term in expected {
+            terms.add(&term, 1.0, |known, boost| known + boost);
+        }
+        terms.n_expected = terms.weighted.len();
+        for term in accidental {
             terms.add(&term, 1.0, |known, boost| known + boost);
         }
         terms.n_written = terms.weighted.len();
@@ -549,8 +554,9 @@ pub(crate) fn numbers(bytes: &[u8]) -> Vec<u32> {
 /// The terms of one question, with their weights.
 #[derive(Default)]
 pub(crate) struct QueryTerms {
-    /// Those that stand in the question come first.
+    /// Those that stand in the question come first, and of these those that a passage that answers would have.
     weighted: Vec<(Term, f32)>,
+    n_expected: usize,
     n_written: usize,
     places: HashMap<String, Vec<usize>>,
 }

@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     fn check(question: &str, unknown: &str, expected: Option<&str>) {
-        let words = ["保修", "贴标机", "备件", "以旧换新", "太贵"];
+        let words = ["保修", "贴标机", "备件", "以旧换新", "太贵", "同型号"];
         let spelling = Spelling::new(words.map(|word| (word.to_owned(), 3)));
         let chars: Vec<char> = question.chars().collect();
         let unknown: Vec<bool> = chars.iter().map(|c| unknown.contains(*c)).collect();
@@ -141,5 +141,6 @@ mod tests {
     fn what_is_spelled_well_stays() {
         check("保修多久", "", None);
         check("备件 保修", "备", None);
+        check("比同行好在哪", "同行好", None);
     }
 }
