@@ -309,6 +309,39 @@ fn who_asks_which_machine_fits_gets_the_machine_its_figures_and_a_customer_who_h
 }
 
 #[test]
+fn who_asks_what_there_is_gets_all_of_it() {
+    let data = own_sample_data();
+    let server = Server::start(&sample_knowledge(), data.path());
+    for audience in ["internal", "customer"] {
+        let answer = server.chat("你们都有哪些产品？", audience)["answer"].to_string();
+        for product in
+            ["CE-20", "FL-24", "FP-60", "LB-150", "LB-300S", "LinkCloud", "PZ-6", "QuickChange", "VS-2"]
+        {
+            assert!(answer.contains(&format!("**{product}")), "{product}: {answer}");
+        }
+        assert!(!answer.contains("2024 版"), "an old sheet is not listed: {answer}");
+    }
+    let answer = server.chat("有哪些贴标机", "internal")["answer"].to_string();
+    assert!(answer.contains("LB-80T") && !answer.contains("FL-12"), "{answer}");
+    let answer = server.chat("What products do you have?", "internal")["answer"].to_string();
+    assert!(answer.contains("Datasheet (English)") && answer.contains("**FL-24"), "{answer}");
+    assert_eq!(server.chat("有哪些洗瓶机", "internal")["refused"], true);
+}
+
+#[test]
+fn a_question_of_time_is_answered_with_one_and_of_short_videos_with_short_ones() {
+    let data = own_sample_data();
+    let server = Server::start(&sample_knowledge(), data.path());
+    let answer = |question| server.chat(question, "internal")["answer"].as_str().unwrap().to_owned();
+    let changed = answer("换个瓶型要停多久机");
+    assert!(changed.starts_with("换型时间从 12 分钟降到 4 分钟"), "{changed}");
+    let short = answer("有没有3分钟以内的贴标机视频");
+    assert!(short.contains("时长：2:39") && !short.contains("5:21"), "{short}");
+    let none = answer("有没有十秒以内的贴标机视频");
+    assert!(none.starts_with("相关的视频都比这长，最短的是"), "{none}");
+}
+
+#[test]
 fn a_machine_that_is_too_slow_is_not_recommended() {
     let data = own_sample_data();
     let server = Server::start(&sample_knowledge(), data.path());

@@ -18,8 +18,8 @@ use crate::question::{Language, Understanding, understand, without_measure};
 use crate::support::{self, Signs};
 use crate::tone::Tone;
 use crate::{
-    brief, cases, compare, facts, intent, objection, plan, products, recommend, refusal, rival, templates,
-    videos,
+    brief, cases, compare, facts, intent, objection, overview, plan, products, recommend, refusal, rival,
+    templates, videos,
 };
 
 /// The generator's name when answers are composed from the sources' own words.
@@ -229,12 +229,15 @@ pub(crate) fn answer_by(
     tracing::debug!(intent = question.intent.name(), ?signs, support = signs.support(), "judged");
     let card =
         if question.intent == Intent::CompareCompetitor { rival::card(&question, asking) } else { None };
+    let mut draft = Draft::default();
+    let is_overview = overview::asked(text)
+        .is_some_and(|overview| overview::compose(&question, &overview, index, (audience, day), &mut draft));
     let is_supported = known.is_some() || card.is_some() || signs.support() >= support::THRESHOLD;
-    if passages.is_empty() || !(is_supported || cases::is_for_a_customer(&question)) {
+    if !is_overview && (passages.is_empty() || !(is_supported || cases::is_for_a_customer(&question))) {
         return Ok(refuse(&question, RefusalReason::NotInKnowledge, &passages, asking, signs).into());
     }
-    let mut draft = Draft::default();
     match (question.intent, &known) {
+        _ if is_overview => {}
         (Intent::CustomerBrief, Some(known)) => brief::compose(&question, known, asking, &mut draft),
         (Intent::FindCases, _) => cases::compose(&question, &passages, index, is_supported, &mut draft),
         (Intent::RecommendVideos, _) => videos::compose(&question, &passages, index, &mut draft),
@@ -276,8 +279,9 @@ pub(crate) fn answer_by(
         support: signs.support(),
         signs,
     };
-    let material = Material { question, passages, tone: Tone::Plain };
-    Ok(Part { heading: String::new(), answer, material: Some(material) })
+    // All of it is already there, and a model would see a part.
+    let material = (!is_overview).then_some(Material { question, passages, tone: Tone::Plain });
+    Ok(Part { heading: String::new(), answer, material })
 }
 
 fn refuse(

@@ -21,6 +21,7 @@ mod grouping;
 mod intent;
 mod kept;
 mod objection;
+mod overview;
 mod plan;
 mod products;
 mod prompts;

@@ -219,6 +219,9 @@ const FRAME_WORDS: &[&str] = &[
     "那天",
     "这么",
     "现成",
+    "找谁",
+    "问谁",
+    "谁管",
 ];
 
 /// Words that ask how long something takes.
@@ -302,7 +305,9 @@ static ATTRIBUTES: LazyLock<Vec<Vec<&'static str>>> = LazyLock::new(|| {
 });
 
 /// Verbs that are said with a measure word behind them.
-const MEASURED: &str = "换报打装发加改配试算租修";
+const MEASURED: &str = "换报打装发加改配试算租修给来";
+/// Who may stand between the two: `发我个视频`.
+const WHOM: &str = "我他她";
 /// Measure words that count nothing where a thing follows them.
 const MEASURES: &[&str] = &["一个", "一次", "一下", "个"];
 /// What may follow a measure word other than a thing.
@@ -313,10 +318,12 @@ const NO_THING: &str = "要多得花停用几是需就能才的了和跟小月�
 pub(crate) fn without_measure(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
+    let mut is_verb = false;
     while let Some(c) = rest.chars().next() {
         plain.push(c);
         rest = &rest[c.len_utf8()..];
-        if MEASURED.contains(c)
+        is_verb = MEASURED.contains(c) || is_verb && WHOM.contains(c);
+        if is_verb
             && let Some(thing) = MEASURES.iter().find_map(|measure| rest.strip_prefix(measure))
             && thing.chars().next().is_some_and(|next| is_han(next) && !NO_THING.contains(next))
         {
@@ -544,6 +551,8 @@ mod tests {
             ("换一次要多久", "换一次要多久"),
             ("做个性化标签", "做个性化标签"),
             ("一个人换个大瓶", "一个人换大瓶"),
+            ("发我个视频看看", "发我视频看看"),
+            ("我个人觉得", "我个人觉得"),
         ] {
             assert_eq!(without_measure(said), meant);
         }

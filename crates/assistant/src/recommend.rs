@@ -16,7 +16,7 @@ use crate::plan::{self, Ranking};
 use crate::products::sheet_of;
 use crate::quantities::{Rate, rates};
 use crate::question::{Understanding, models};
-use crate::units::{Evidence, Form, cosine_over, units};
+use crate::units::{Evidence, Form, Unit, cosine_over, units};
 
 /// Machines shown, at most.
 const MACHINES: usize = 3;
@@ -71,12 +71,14 @@ pub(crate) fn kind_asked(question: &Understanding) -> Option<String> {
 }
 
 /// The two characters before the first `机` that has two and is no `机器` or `机型`.
-fn kind_in(text: &str) -> Option<String> {
+pub(crate) fn kind_in(text: &str) -> Option<String> {
     let chars: Vec<char> = text.chars().collect();
     (2..chars.len())
         .filter(|at| chars[*at] == '机' && !matches!(chars.get(at + 1), Some('器' | '型')))
         .map(|at| &chars[at - 2..at])
-        .find(|kind| kind.iter().all(|c| is_han(*c) && !['款', '么', '的', '种', '台'].contains(c)))
+        .find(|kind| {
+            kind.iter().all(|c| is_han(*c) && !['款', '么', '的', '种', '台', '些', '哪'].contains(c))
+        })
         .map(|kind| kind.iter().collect())
 }
 
@@ -172,7 +174,7 @@ fn keep_fast_enough(
 }
 
 /// Whether a sheet's title, tags or keywords name the kind of machine.
-fn is_of_kind(sheet: &Document, kind: &str) -> bool {
+pub(crate) fn is_of_kind(sheet: &Document, kind: &str) -> bool {
     sheet
         .tags
         .iter()
@@ -262,8 +264,7 @@ fn evidence(asked: Asked<'_>, sheet: &Arc<Document>, index: &Index) -> Vec<Evide
     for chunk in index.chunks(&sheet.id) {
         let stretches = if vector.is_empty() { Vec::new() } else { index.nearness(vector, sheet, chunk) };
         for unit in units(sheet, chunk) {
-            let length = unit.words.chars().count();
-            if unit.form == Form::Heading || length < SENTENCE || unit.words == sheet.title {
+            if !says_something(&unit, sheet) {
                 continue;
             }
             let mut terms = index.terms(&unit.words);
@@ -274,14 +275,40 @@ fn evidence(asked: Asked<'_>, sheet: &Arc<Document>, index: &Index) -> Vec<Evide
             found.push((near, Evidence { document: sheet.clone(), chunk: chunk.clone(), unit }));
         }
     }
-    let has_figure = |evidence: &Evidence| evidence.unit.words.bytes().any(|b| b.is_ascii_digit());
-    let first = found.iter().take(OPENING).position(|(_, evidence)| has_figure(evidence)).unwrap_or(0);
-    if found.is_empty() {
+    let Some(first) = opening_place(found.iter().map(|(_, evidence)| &evidence.unit)) else {
         return Vec::new();
-    }
+    };
     let (_, first) = found.remove(first);
     let nearest = found.into_iter().reduce(|best, next| if next.0 > best.0 { next } else { best });
     [first].into_iter().chain(nearest.map(|(_, evidence)| evidence)).collect()
+}
+
+/// Whether a unit says something of a sheet's machine, and is no heading or label.
+fn says_something(unit: &Unit, sheet: &Document) -> bool {
+    unit.form != Form::Heading && unit.words.chars().count() >= SENTENCE && unit.words != sheet.title
+}
+
+/// Where among what a sheet says it says first what its machine is, a figure if it can.
+fn opening_place<'u>(units: impl Iterator<Item = &'u Unit>) -> Option<usize> {
+    let figures: Vec<bool> =
+        units.take(OPENING).map(|unit| unit.words.bytes().any(|b| b.is_ascii_digit())).collect();
+    (!figures.is_empty()).then(|| figures.iter().position(|has_figure| *has_figure).unwrap_or(0))
+}
+
+/// What a sheet says, in its order.
+pub(crate) fn statements(sheet: &Arc<Document>, index: &Index) -> Vec<Evidence> {
+    let mut said: Vec<Evidence> = Vec::new();
+    for chunk in index.chunks(&sheet.id) {
+        let units = units(sheet, chunk).into_iter().filter(|unit| says_something(unit, sheet));
+        said.extend(units.map(|unit| Evidence { document: sheet.clone(), chunk: chunk.clone(), unit }));
+    }
+    said
+}
+
+/// What a sheet says first of its machine.
+pub(crate) fn opening(sheet: &Arc<Document>, index: &Index) -> Option<Evidence> {
+    let mut said = statements(sheet, index);
+    opening_place(said.iter().map(|evidence| &evidence.unit)).map(|place| said.swap_remove(place))
 }
 
 #[cfg(test)]
