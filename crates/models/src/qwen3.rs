@@ -33,7 +33,8 @@ struct Config {
 pub(crate) struct Qwen3Encoder {
     config: Config,
     words: Matrix,
-    rotary: Rotary,
+    /// Of the rotary positions.
+    frequencies: Vec<f64>,
     layers: Vec<Layer>,
     norm: Tensor,
     pooling: Pooling,
@@ -90,9 +91,8 @@ impl Qwen3Encoder {
             .map(|idx| read_layer(&weights, &config, &format!("{prefix}layers.{idx}.")))
             .collect::<Result<_, _>>()?;
         let norm = vector(&weights, &format!("{prefix}norm.weight"), config.hidden_size)?;
-        let rotary =
-            Rotary::new(&Rotary::frequencies(config.head_dim, config.rope_theta), manifest.max_tokens);
-        Ok(Self { config, words, rotary, layers, norm, pooling: manifest.pooling })
+        let frequencies = Rotary::frequencies(config.head_dim, config.rope_theta);
+        Ok(Self { config, words, frequencies, layers, norm, pooling: manifest.pooling })
     }
 
     /// `None` when the gate ended it.
@@ -103,13 +103,14 @@ impl Qwen3Encoder {
             self.words.decode_row(id as usize, row);
         }
         let mut state = Tensor::from_vec(input, (n_tokens, hidden), &Device::Cpu)?;
+        let rotary = Rotary::new(&self.frequencies, n_tokens);
         let mask = causal_mask(n_tokens)?;
         for layer in &self.layers {
             if !gate.pass() {
                 return Ok(None);
             }
             let normed = self.normalise(&state, &layer.input_norm)?;
-            let attended = self.attention(&normed, layer, &mask)?;
+            let attended = self.attention(&normed, layer, &rotary, &mask)?;
             state = (state + attended.matmul(&layer.attention_output)?)?;
             let normed = self.normalise(&state, &layer.feed_forward_norm)?;
             let gated = normed.matmul(&layer.gate)?.silu()?;
@@ -125,7 +126,13 @@ impl Qwen3Encoder {
         pooled.to_vec1().map(Some)
     }
 
-    fn attention(&self, state: &Tensor, layer: &Layer, mask: &Tensor) -> candle_core::Result<Tensor> {
+    fn attention(
+        &self,
+        state: &Tensor,
+        layer: &Layer,
+        rotary: &Rotary,
+        mask: &Tensor,
+    ) -> candle_core::Result<Tensor> {
         let (n_tokens, _) = state.dims2()?;
         let Config { num_attention_heads: n_heads, num_key_value_heads: n_groups, head_dim: size, .. } =
             self.config;
@@ -134,8 +141,8 @@ impl Qwen3Encoder {
         let query = by_head(self.normalise(&heads(&layer.query, n_heads)?, &layer.query_norm)?)?;
         let key = by_head(self.normalise(&heads(&layer.key, n_groups)?, &layer.key_norm)?)?;
         let value = by_head(heads(&layer.value, n_groups)?)?;
-        let query = (self.rotary.turn(&query)? / (size as f64).sqrt())?;
-        let key = self.rotary.turn(&key)?;
+        let query = (rotary.turn(&query)? / (size as f64).sqrt())?;
+        let key = rotary.turn(&key)?;
         let share = n_heads / n_groups;
         // One group of heads at a time: all scores of a long text together would take gigabytes.
         let attended = (0..n_groups)
