@@ -120,7 +120,7 @@ pub(crate) fn compose(
                     .filter(|sheet| is_of_one_product(sheet, language) && is_of_kind(sheet, kind))
                     .collect()
             };
-            write_products(question.language, of_kind, index, draft)
+            write_products(question.language, of_kind, index, draft);
         }
     }
     !draft.is_empty()

@@ -175,11 +175,11 @@ pub(super) fn turn<S: Simd>(simd: S, rows: &mut [f32], size: usize, cosines: &[f
             // `angles` on, by the assertions above; `column` is the start of a vector.
             unsafe {
                 let (left, right) = (first.as_mut_ptr().add(column), second.as_mut_ptr().add(column));
-                let cosine = simd.load(cosines.as_ptr().add(angles + column));
-                let sine = simd.load(sines.as_ptr().add(angles + column));
+                let along = simd.load(cosines.as_ptr().add(angles + column));
+                let across = simd.load(sines.as_ptr().add(angles + column));
                 let (one, other) = (simd.load(left), simd.load(right));
-                simd.store(left, simd.sub(simd.mul(one, cosine), simd.mul(other, sine)));
-                simd.store(right, simd.mul_add(other, cosine, simd.mul(one, sine)));
+                simd.store(left, simd.sub(simd.mul(one, along), simd.mul(other, across)));
+                simd.store(right, simd.mul_add(other, along, simd.mul(one, across)));
             }
         }
     }
