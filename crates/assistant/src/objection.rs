@@ -30,8 +30,6 @@ const BOLD: f32 = 3.0;
 const HEADING_WEIGHT: f32 = 2.0;
 /// What it is worth to be where the search has found the passage.
 const FOUND: f32 = 4.0;
-/// A playbook says at least this share of what the best answer says of the question's words.
-const SAYS_AS_MUCH: f32 = 0.5;
 /// A paragraph up to this long is quoted whole.
 const SPOKEN_CHARS: usize = 220;
 
@@ -65,7 +63,7 @@ pub(crate) fn compose(question: &Understanding, passages: &[Passage], index: &In
     let best = passages.first().map_or(0.0, |passage| passage.score);
     let playbook =
         passages.iter().take(4).find(|p| p.document.kind == Kind::Objection && p.score >= 0.75 * best);
-    let Some(playbook) = playbook.filter(|playbook| speaks_to_it(question, playbook, passages, index)) else {
+    let Some(playbook) = playbook else {
         return facts::compose(question, passages, index, draft);
     };
     let asked = Asked { words: &question.words, index };
@@ -120,26 +118,6 @@ pub(crate) fn compose(question: &Understanding, passages: &[Passage], index: &In
         draft.line().frame(&if zh { format!("\n**{heading}**：") } else { format!("\n**{heading}**: ") });
         draft.state(&evidence);
     }
-}
-
-/// Whether a playbook says about as much of what the question asks about as any answer that was found: `客户说没有气源怎么办`
-/// is no objection, however it is asked.
-fn speaks_to_it(question: &Understanding, playbook: &Passage, passages: &[Passage], index: &Index) -> bool {
-    let document = &playbook.document;
-    let mut said = format!("{}\n{}", document.title, document.keywords.join("\n"));
-    for chunk in index.chunks(&document.id) {
-        said.push('\n');
-        said.push_str(chunk.text(document));
-    }
-    let answers =
-        passages.iter().take(4).filter(|passage| matches!(passage.document.kind, Kind::Faq | Kind::Qa));
-    let most = answers
-        .map(|passage| {
-            let words = format!("{}\n{}", passage.document.title, passage.chunk.text(&passage.document));
-            question.coverage(&index.terms(&words))
-        })
-        .fold(0.0, f32::max);
-    question.coverage(&index.terms(&said)) >= SAYS_AS_MUCH * most
 }
 
 /// Up to two other documents that speak to the objection: another playbook, or what was answered before.
