@@ -108,19 +108,15 @@ pub(crate) fn compose(
     };
     match overview {
         Overview::Company => write_company(question.language, served(), index, draft),
-        Overview::Products => write_products(
-            question.language,
-            |language| served().filter(move |sheet| is_of_one_product(sheet, language)).collect(),
-            index,
-            draft,
-        ),
-        Overview::Kind(kind) => {
-            let of_kind = |language| {
-                served()
-                    .filter(|sheet| is_of_one_product(sheet, language) && is_of_kind(sheet, kind))
-                    .collect()
+        Overview::Products | Overview::Kind(_) => {
+            let is_wanted = |sheet: &Document| match overview {
+                Overview::Kind(kind) => is_of_kind(sheet, kind),
+                _ => true,
             };
-            write_products(question.language, of_kind, index, draft);
+            let sheets = |language| {
+                served().filter(|sheet| is_of_one_product(sheet, language) && is_wanted(sheet)).collect()
+            };
+            write_products(question.language, sheets, index, draft);
         }
     }
     !draft.is_empty()

@@ -146,10 +146,6 @@ impl Bert {
         self.frequencies.as_ref().map(|frequencies| Rotary::new(frequencies, self.max_tokens))
     }
 
-    fn reader(&self) -> Reader<'_> {
-        Reader { weights: &self.weights }
-    }
-
     /// Reads the embedding tables.
     pub(crate) fn embeddings(&self) -> Result<Embeddings, ModelError> {
         let hidden = self.config.hidden;
@@ -176,7 +172,7 @@ impl Bert {
         };
         let tells_apart = self.purpose == Purpose::Rerank && types.n_rows > 1;
         let second_positions = if tells_apart { of_type(1) } else { Vec::new() };
-        let norm = self.reader().norm(&name("LayerNorm"), hidden)?;
+        let norm = self.weights.norm(&name("LayerNorm"), hidden)?;
         Ok(Embeddings { words, positions: of_type(0), second_positions, norm, hidden })
     }
 
@@ -189,52 +185,47 @@ impl Bert {
                 (format!("{}pooler.dense", self.prefix), "classifier")
             }
         };
-        let reader = self.reader();
-        Ok(ScoreHead { dense: reader.linear(&dense, hidden, hidden)?, out: reader.linear(out, 1, hidden)? })
+        let weights = &self.weights;
+        Ok(ScoreHead { dense: weights.linear(&dense, hidden, hidden)?, out: weights.linear(out, 1, hidden)? })
     }
 
     /// Reads one layer.
     pub(crate) fn layer(&self, idx: usize) -> Result<Layer, ModelError> {
         let Config { hidden, feed_forward, .. } = self.config;
-        let (at, reader) = (format!("{}encoder.layer.{idx}", self.prefix), self.reader());
+        let (at, weights) = (format!("{}encoder.layer.{idx}", self.prefix), &self.weights);
         if self.architecture == Architecture::Gte {
-            return gte::layer(reader, &at, &self.config);
+            return gte::layer(weights, &at, &self.config);
         }
         let name = |part: &str| format!("{at}.{part}");
         Ok(Layer {
-            query: reader.linear(&name("attention.self.query"), hidden, hidden)?,
-            key: reader.linear(&name("attention.self.key"), hidden, hidden)?,
-            value: reader.linear(&name("attention.self.value"), hidden, hidden)?,
-            attention_output: reader.linear(&name("attention.output.dense"), hidden, hidden)?,
-            attention_norm: reader.norm(&name("attention.output.LayerNorm"), hidden)?,
-            intermediate: reader.linear(&name("intermediate.dense"), feed_forward, hidden)?,
+            query: weights.linear(&name("attention.self.query"), hidden, hidden)?,
+            key: weights.linear(&name("attention.self.key"), hidden, hidden)?,
+            value: weights.linear(&name("attention.self.value"), hidden, hidden)?,
+            attention_output: weights.linear(&name("attention.output.dense"), hidden, hidden)?,
+            attention_norm: weights.norm(&name("attention.output.LayerNorm"), hidden)?,
+            intermediate: weights.linear(&name("intermediate.dense"), feed_forward, hidden)?,
             factor: None,
-            output: reader.linear(&name("output.dense"), hidden, feed_forward)?,
-            output_norm: reader.norm(&name("output.LayerNorm"), hidden)?,
+            output: weights.linear(&name("output.dense"), hidden, feed_forward)?,
+            output_norm: weights.norm(&name("output.LayerNorm"), hidden)?,
         })
     }
 }
 
-/// Reads what a layer is made of.
-#[derive(Clone, Copy)]
-pub(crate) struct Reader<'a> {
-    pub(crate) weights: &'a Weights,
-}
-
-impl Reader<'_> {
+/// What a layer is made of.
+impl Weights {
     /// A product with what is added to it: `NAME.weight` and `NAME.bias`.
-    pub(crate) fn linear(self, name: &str, n_rows: usize, n_columns: usize) -> Result<Linear, ModelError> {
+    pub(crate) fn linear(&self, name: &str, n_rows: usize, n_columns: usize) -> Result<Linear, ModelError> {
         Ok(Linear {
-            matrix: self.weights.matrix(&format!("{name}.weight"), Some(n_rows), n_columns)?,
-            bias: self.weights.vector(&format!("{name}.bias"), n_rows)?,
+            matrix: self.matrix(&format!("{name}.weight"), Some(n_rows), n_columns)?,
+            bias: self.vector(&format!("{name}.bias"), n_rows)?,
         })
     }
 
     /// A normalisation of states of `hidden` numbers.
-    pub(crate) fn norm(self, name: &str, hidden: usize) -> Result<Norm, ModelError> {
+    pub(crate) fn norm(&self, name: &str, hidden: usize) -> Result<Norm, ModelError> {
         Ok(Norm {
-            gain: self.weights.vector(&format!("{name}.weight"), hidden)?,
-            bias: self.weights.vector(&format!("{name}.bias"), hidden)?,
+            gain: self.vector(&format!("{name}.weight"), hidden)?,
+            bias: self.vector(&format!("{name}.bias"), hidden)?,
         })
     }
 }

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use crate::ModelError;
-use crate::bert::{Config, Layer, Linear, Reader};
+use crate::bert::{Config, Layer, Linear};
 use crate::rotary::Rotary;
 use crate::weights::{Matrix, Weights};
 
@@ -79,26 +79,25 @@ pub(crate) fn read_config(
 }
 
 /// Reads the layer whose tensors' names begin with `at`.
-pub(crate) fn layer(reader: Reader<'_>, at: &str, config: &Config) -> Result<Layer, ModelError> {
+pub(crate) fn layer(weights: &Weights, at: &str, config: &Config) -> Result<Layer, ModelError> {
     let Config { hidden, feed_forward, .. } = *config;
     let name = |part: &str| format!("{at}.{part}");
-    let Linear { matrix, bias } = reader.linear(&name("attention.qkv_proj"), 3 * hidden, hidden)?;
+    let Linear { matrix, bias } = weights.linear(&name("attention.qkv_proj"), 3 * hidden, hidden)?;
     let third = |idx: usize| {
         let rows = idx * hidden..(idx + 1) * hidden;
         Linear { bias: bias[rows.clone()].to_vec(), matrix: matrix.rows(rows) }
     };
-    let up_gate: Matrix =
-        reader.weights.matrix(&name("mlp.up_gate_proj.weight"), Some(2 * feed_forward), hidden)?;
+    let up_gate: Matrix = weights.matrix(&name("mlp.up_gate_proj.weight"), Some(2 * feed_forward), hidden)?;
     let unbiased = |matrix| Linear { matrix, bias: vec![0.0; feed_forward] };
     Ok(Layer {
         query: third(0),
         key: third(1),
         value: third(2),
-        attention_output: reader.linear(&name("attention.o_proj"), hidden, hidden)?,
-        attention_norm: reader.norm(&name("attn_ln"), hidden)?,
+        attention_output: weights.linear(&name("attention.o_proj"), hidden, hidden)?,
+        attention_norm: weights.norm(&name("attn_ln"), hidden)?,
         intermediate: unbiased(up_gate.rows(feed_forward..2 * feed_forward)),
         factor: Some(unbiased(up_gate.rows(0..feed_forward))),
-        output: reader.linear(&name("mlp.down_proj"), hidden, feed_forward)?,
-        output_norm: reader.norm(&name("mlp_ln"), hidden)?,
+        output: weights.linear(&name("mlp.down_proj"), hidden, feed_forward)?,
+        output_norm: weights.norm(&name("mlp_ln"), hidden)?,
     })
 }

@@ -113,15 +113,18 @@ impl Analyzer {
 
     /// All terms of `text`, in order of position; overlapping terms (a word and its parts) are all there.
     pub fn terms(&self, text: &str) -> Vec<Term> {
-        let folded = fold(text);
+        self.terms_of(&fold(text))
+    }
+
+    fn terms_of(&self, folded: &Folded) -> Vec<Term> {
         let mut terms = Vec::new();
         for run in runs(&folded.text) {
             match run.kind {
-                RunKind::Han => self.han_terms(&folded, run.span, &mut terms),
-                RunKind::Latin => latin_terms(&folded, run.span, &mut terms),
+                RunKind::Han => self.han_terms(folded, run.span, &mut terms),
+                RunKind::Latin => latin_terms(folded, run.span, &mut terms),
             }
         }
-        quantity_terms(&folded, &mut terms);
+        quantity_terms(folded, &mut terms);
         terms
     }
 
@@ -133,7 +136,7 @@ impl Analyzer {
         let stop: Vec<Range<usize>> =
             words.filter(|(word, _)| is_stop_word(word)).map(|(_, at)| folded.original(at)).collect();
         let mut terms = QuestionTerms::default();
-        for term in self.terms(text) {
+        for term in self.terms_of(&folded) {
             let shared =
                 |at: &Range<usize>| at.end.min(term.span.end).saturating_sub(at.start.max(term.span.start));
             match stop.iter().map(shared).sum::<usize>() {

@@ -61,6 +61,17 @@ def erf(x):
     return np.vectorize(math.erf)(x)
 
 
+def turn(x, base, slower=1.0):
+    """Rotary positions: number `i` of a head turns with number `i + half`, `slower` times as slow as `base` says."""
+    size = x.shape[-1]
+    half = size // 2
+    frequencies = base ** (-2 * np.arange(half) / size) / slower
+    angles = np.arange(x.shape[0])[:, None] * frequencies
+    cosines, sines = np.cos(angles)[:, None, :], np.sin(angles)[:, None, :]
+    first, second = x[..., :half], x[..., half:]
+    return np.concatenate([first * cosines - second * sines, second * cosines + first * sines], -1)
+
+
 class Net:
     def __init__(self, family, words, positions, seed, is_reranker=False):
         random = np.random.default_rng(seed)
@@ -185,14 +196,7 @@ class Gte:
             norm(f"{at}mlp_ln")
 
     def turn(self, x):
-        size = x.shape[-1]
-        half = size // 2
-        base = self.theta * self.factor
-        frequencies = base ** (-2 * np.arange(half) / size) / self.factor ** (2 / size)
-        angles = np.arange(x.shape[0])[:, None] * frequencies
-        cosines, sines = np.cos(angles)[:, None, :], np.sin(angles)[:, None, :]
-        first, second = x[..., :half], x[..., half:]
-        return np.concatenate([first * cosines - second * sines, second * cosines + first * sines], -1)
+        return turn(x, self.theta * self.factor, self.factor ** (2 / x.shape[-1]))
 
     def states(self, ids):
         x = self.get("embeddings.word_embeddings.weight")[ids] + self.get("embeddings.token_type_embeddings.weight")[0]
@@ -247,13 +251,6 @@ class Decoder:
     def norm(self, name, x):
         return x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-6) * self.get(f"{name}.weight")
 
-    def turn(self, x):
-        half = self.size // 2
-        angles = np.arange(x.shape[0])[:, None] * self.theta ** (-2 * np.arange(half) / self.size)
-        cosines, sines = np.cos(angles)[:, None, :], np.sin(angles)[:, None, :]
-        first, second = x[..., :half], x[..., half:]
-        return np.concatenate([first * cosines - second * sines, second * cosines + first * sines], -1)
-
     def states(self, ids):
         x = self.get("embed_tokens.weight")[ids]
         n = len(ids)
@@ -263,8 +260,8 @@ class Decoder:
             q, k, v = (
                 (h @ self.get(f"{at}self_attn.{part}_proj.weight").T).reshape(n, -1, self.size) for part in "qkv"
             )
-            q = self.turn(self.norm(f"{at}self_attn.q_norm", q))
-            k = self.turn(self.norm(f"{at}self_attn.k_norm", k))
+            q = turn(self.norm(f"{at}self_attn.q_norm", q), self.theta)
+            k = turn(self.norm(f"{at}self_attn.k_norm", k), self.theta)
             attended = np.zeros((n, self.heads, self.size))
             for head in range(self.heads):
                 group = head // (self.heads // self.groups)
@@ -428,9 +425,7 @@ def encoders(folder):
         reader = Tokenizer.from_str(json.dumps(tokenizer))
         golden = []
         for line in TEXTS:
-            ids = reader.encode(line).ids
-            if len(ids) > POSITIONS:
-                ids = ids[: POSITIONS - 1] + ids[-1:]
+            ids = cut(reader.encode(line).ids)
             states = net.states(ids)
             golden.append(case(line, ids, states[0] if pooling == "cls" else states.mean(0)))
         write(out, tokenizer, config, golden)
@@ -445,9 +440,7 @@ def gated(folder):
     reader = Tokenizer.from_str(json.dumps(tokenizer))
     golden = []
     for line in TEXTS:
-        ids = reader.encode(line).ids
-        if len(ids) > POSITIONS:
-            ids = ids[: POSITIONS - 1] + ids[-1:]
+        ids = cut(reader.encode(line).ids)
         golden.append(case(line, ids, net.states(ids)[0]))
     write(out, tokenizer, {
         "model_type": "new", "hidden_size": HIDDEN, "num_hidden_layers": LAYERS, "num_attention_heads": HEADS,
@@ -456,6 +449,11 @@ def gated(folder):
         "position_embedding_type": "rope", "rope_theta": Gte.theta, "rope_scaling": {"type": "ntk", "factor": Gte.factor},
         "logn_attention_clip1": False, "logn_attention_scale": False,
     }, golden)
+
+
+def cut(ids):
+    """No more than there are positions, the last token kept."""
+    return ids if len(ids) <= POSITIONS else ids[: POSITIONS - 1] + ids[-1:]
 
 
 def case(line, ids, vector):
@@ -498,9 +496,7 @@ def decoders(folder):
     reader = Tokenizer.from_str(json.dumps(tokenizer))
     golden = []
     for line in TEXTS[1:5]:
-        ids = reader.encode(line).ids
-        if len(ids) > POSITIONS:
-            ids = ids[: POSITIONS - 1] + ids[-1:]
+        ids = cut(reader.encode(line).ids)
         golden.append(case(line, ids, net.states(ids)[-1]))
     write(out, tokenizer, {
         "model_type": "qwen3", "hidden_size": HIDDEN, "num_hidden_layers": LAYERS, "num_attention_heads": net.heads,
